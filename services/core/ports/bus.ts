@@ -1,0 +1,68 @@
+/**
+ * A log with partitions, in Kafka's words and with Kafka's promises, so that what is right on one implementation is right
+ * on the other: order within a partition, positions (offsets), consumer groups, transactions that publish messages and
+ * commit an input offset together or not at all, and fencing of a producer that was replaced.
+ */
+export interface BusMessage {
+  readonly key: Buffer | null
+  readonly value: Buffer
+  readonly headers?: Readonly<Record<string, string>>
+  /** ms since 1970. */
+  readonly timestampMs?: number
+}
+
+export interface BusRecord extends BusMessage {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+}
+
+export interface CommittedOffset {
+  /** Next offset to read; -1n where nothing was committed. */
+  readonly offset: bigint
+  /** Free text of at most 4096 bytes that was committed with it. */
+  readonly metadata: string
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface Bus {
+  createTopic(topic: string, partitions: number): Promise<void>
+  partitions(topic: string): Promise<number>
+  producer(options?: { transactionalId?: string }): Promise<BusProducer>
+  /** Records of committed transactions only, never those of open or aborted ones. */
+  consumer(groupId: string): Promise<BusConsumer>
+  close(): Promise<void>
+}
+
+export interface BusProducer {
+  /** Without a transaction: durable when it resolves. Answers the offset of the first message. */
+  send(topic: string, partition: number, messages: readonly BusMessage[]): Promise<bigint>
+  /** Needs `transactionalId`; a second producer with the same id fences this one: its next call throws `FENCED`. */
+  begin(): Promise<BusTransaction>
+  close(): Promise<void>
+}
+
+export interface BusTransaction {
+  send(topic: string, partition: number, messages: readonly BusMessage[]): Promise<void>
+  commitOffset(groupId: string, input: TopicPartition, offset: bigint, metadata: string): Promise<void>
+  commit(): Promise<void>
+  abort(): Promise<void>
+}
+
+export interface BusConsumer {
+  /** Joins the group; `onAssigned` is called with the whole new set before records of it are delivered. */
+  subscribe(topic: string, onAssigned: (partitions: readonly number[]) => Promise<void>): Promise<void>
+  /** Records of assigned partitions, at most `maxBytes` of values; waits at most `waitMs` when there are none. */
+  poll(maxBytes: number, waitMs: number): Promise<BusRecord[]>
+  seek(input: TopicPartition, offset: bigint): void
+  pause(input: TopicPartition): void
+  resume(input: TopicPartition): void
+  committed(input: TopicPartition): Promise<CommittedOffset>
+  /** Commits outside a transaction. Throws `FENCED` when the partition now belongs to another member. */
+  commit(input: TopicPartition, offset: bigint, metadata: string): Promise<void>
+  close(): Promise<void>
+}

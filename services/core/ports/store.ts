@@ -1,0 +1,21 @@
+import type { Flow } from '../flow.js'
+import type { ConnectionRow, CoverageRow } from '../rows.js'
+
+export interface TableRows {
+  flows: Flow
+  connections: ConnectionRow
+  coverage: CoverageRow
+}
+export type TableName = keyof TableRows
+
+/** Where rows end: a ClickHouse server, or the ClickHouse engine in this process. */
+export interface Store {
+  /**
+   * Inserts the rows as one block. `token` names exactly these rows: a second insert with the same token changes nothing.
+   * Throws KlartextError; `retryable` says whether the same call may succeed later.
+   */
+  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void>
+  /** Runs one read-only statement and answers the body in ClickHouse's `format`. */
+  query(sql: string, format: string): Promise<Buffer>
+  close(): Promise<void>
+}

@@ -1,0 +1,68 @@
+/**
+ * What a protocol is to the host. The host owns bytes, order, gaps, limits and time; a decoder owns protocol state
+ * only. A decoder never awaits, reads a clock, logs, or throws for bad input.
+ */
+import type { Cursor } from './cursor.js'
+import type { Exchange } from './exchange.js'
+import type { Direction, Transport } from './segment.js'
+import type { StateReader, StateWriter } from './state.js'
+
+/** A probe's answer: NO, MORE (undecided on these bytes), or a confidence from 1 to CERTAIN. */
+export type Verdict = number
+export const NO: Verdict = 0
+export const UNDECIDED: Verdict = -1
+export const CERTAIN: Verdict = 100
+
+/** `Decoder.parse` answers bytes consumed (> 0) or one of these. */
+export const MORE = 0
+/** These bytes are not this protocol; the host looks for the next plausible start with `resync`. */
+export const BAD = -1
+/** What follows, in both directions, is another protocol (HTTP Upgrade, CONNECT, STARTTLS): the host probes again. */
+export const SWITCH = -2
+/** "Not my protocol after all": the host forgets this decoder and probes once more from here. */
+export const WITHDRAW = -3
+
+export interface Protocol {
+  /** Metric label, golden folder, column value. */
+  readonly name: string
+  readonly transport: Transport
+  /**
+   * Pure. `head` holds the first bytes of `direction`, at most PROBE_BYTES_MAX. A connection may be joined mid-way and
+   * client and server may be turned; `direction` is then the best guess.
+   */
+  probe(head: Cursor, direction: Direction): Verdict
+  /**
+   * Which direction a client speaks in, judged by the same head: `head` was seen in `direction`; true if these bytes can
+   * only come from the other end. The host asks where roles were guessed.
+   */
+  turned(head: Cursor, direction: Direction): boolean
+  open(out: ExchangeSink): Decoder
+}
+
+export interface Decoder {
+  /** At most one frame, or one part of a long body. Bytes consumed (> 0), MORE, BAD, SWITCH or WITHDRAW. */
+  parse(direction: Direction, input: Cursor): number
+  /** Offset from `input.pos` of the next plausible frame start after a gap or BAD; -1 if none is in sight. */
+  resync(direction: Direction, input: Cursor): number
+  /**
+   * `sizeBytes` are missing before the next bytes of this direction; `timeUs` is the time of what follows. True if the
+   * decoder still knows where it is (the gap lay inside a body of known length); false makes the host call `resync`.
+   */
+  gap(direction: Direction, sizeBytes: number, timeUs: number): boolean
+  /** This direction will say nothing more. */
+  end(direction: Direction, timeUs: number): void
+  /** Hand over what is still open: unanswered requests, unfinished bodies. */
+  close(reason: CloseReason, timeUs: number): void
+  /** Protocol state for a checkpoint, versioned. */
+  save(out: StateWriter): void
+  /** False if the state cannot be read: the host treats the connection as joined mid-way. */
+  restore(state: StateReader): boolean
+}
+
+/** `closed` both ends said so; `reset`; `idle` too long silent; `evicted` our limit; `switched` protocol; `input_end`. */
+export type CloseReason = 'closed' | 'reset' | 'idle' | 'evicted' | 'switched' | 'input_end'
+
+export interface ExchangeSink {
+  /** A finished exchange. The host owns the object from here on. */
+  exchange(exchange: Exchange): void
+}

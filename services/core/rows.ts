@@ -1,0 +1,69 @@
+/** The two other tables of the main job: one row per connection, and what was seen and not seen. */
+import type { CaptureSide, Transport } from './segment.js'
+
+/** Why a connection, or a part of it, gave no flows; closed, so that a report can list all of them. */
+export type UndecodedReason =
+  | ''
+  | 'no_payload'
+  | 'unknown_protocol'
+  | 'encrypted'
+  | 'too_little'
+  | 'muted'
+  | 'withdrawn'
+  | 'decoder_failed'
+  | 'limit'
+
+export interface ConnectionRow {
+  /** First and last byte seen, µs since 1970. */
+  ts: number
+  end_ts: number
+  cluster: string
+  node: string
+  capture_side: CaptureSide
+  capture_source: string
+  /** UInt64 as decimal digits. */
+  conn_id: string
+  transport: Transport
+  client_ip: string
+  client_port: number
+  server_ip: string
+  server_port: number
+  pid: number
+  comm: string
+  container: string
+  protocol: string
+  undecoded_reason: UndecodedReason
+  tls_version: string
+  /** Bytes that passed, and of them those known to be missing, per direction. */
+  bytes_to_server: number
+  bytes_to_client: number
+  gap_bytes_to_server: number
+  gap_bytes_to_client: number
+  exchanges: number
+  /** open, closed, reset, idle, evicted, input_end */
+  state: string
+  midstream: number
+}
+
+/** What a coverage row is about. */
+export type CoverageKind = 'library' | 'process' | 'loss' | 'bytes'
+
+export interface CoverageRow {
+  ts: number
+  cluster: string
+  node: string
+  kind: CoverageKind
+  /** library: path; process: comm; loss and bytes: the stage (`ring`, `queue`, `decode` ...). */
+  subject: string
+  pid: number
+  container: string
+  /** library: hooked, not_hooked; process: covered, not_covered, partly; loss and bytes: '' */
+  state: string
+  /** Closed set: no_symbols, unreadable, ring_full, muted_policy ... `''` where nothing is to explain. */
+  reason: string
+  /** How it is hooked (probe sites), build id ... */
+  detail: string
+  /** Since the last row of the same subject and reason. */
+  bytes: number
+  count: number
+}
