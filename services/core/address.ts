@@ -1,0 +1,46 @@
+/** IP addresses between their bytes (4 or 16, network order) and their one text form. */
+
+/** IPv4 dotted; IPv6 as RFC 5952; v4-mapped IPv6 (`::ffff:a.b.c.d`) as IPv4, since it is the same peer; `''` for 0 bytes. */
+export function addressToText(bytes: Uint8Array, from = 0, size = bytes.length - from): string {
+  if (size === 4) return `${bytes[from]}.${bytes[from + 1]}.${bytes[from + 2]}.${bytes[from + 3]}`
+  if (size !== 16) return ''
+  const words: number[] = []
+  for (let i = 0; i < 16; i += 2) words.push((bytes[from + i] << 8) | bytes[from + i + 1])
+  if (words[5] === 0xffff && words.slice(0, 5).every((word) => word === 0)) return addressToText(bytes, from + 12, 4)
+  // RFC 5952 section 4.2: the longest run of at least two zero words, the first of equals, becomes '::'.
+  let runStart = -1
+  let runSize = 1
+  for (let i = 0; i < 8; ) {
+    let end = i
+    while (end < 8 && words[end] === 0) end++
+    if (end - i > runSize) {
+      runStart = i
+      runSize = end - i
+    }
+    i = end + 1
+  }
+  const text = (part: number[]) => part.map((word) => word.toString(16)).join(':')
+  if (runStart < 0) return text(words)
+  return `${text(words.slice(0, runStart))}::${text(words.slice(runStart + runSize))}`
+}
+
+/** The inverse of `addressToText`; no bytes for text that is no address. */
+export function addressToBytes(text: string): Buffer {
+  if (text === '') return Buffer.alloc(0)
+  if (!text.includes(':')) {
+    const parts = text.split('.').map(Number)
+    const valid = parts.length === 4 && parts.every((part) => Number.isInteger(part) && part >= 0 && part <= 255)
+    return valid ? Buffer.from(parts) : Buffer.alloc(0)
+  }
+  const [left, right] = text.split('::')
+  const words = (part: string | undefined) => (part ? part.split(':').map((word) => Number.parseInt(word, 16)) : [])
+  const head = words(left)
+  const tail = right === undefined ? [] : words(right)
+  const zeros = 8 - head.length - tail.length
+  if (zeros < 0 || (right === undefined && zeros !== 0)) return Buffer.alloc(0)
+  const bytes = Buffer.alloc(16)
+  for (const [i, word] of [...head, ...new Array<number>(zeros).fill(0), ...tail].entries()) {
+    bytes.writeUInt16BE(word & 0xffff, i * 2)
+  }
+  return bytes
+}
