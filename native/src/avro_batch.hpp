@@ -1,0 +1,96 @@
+// Writes schemas/avro/segment_batch.avsc.
+//
+// Payload bytes are copied once, to their final place: segments grow upwards from a reserve at the front of the buffer,
+// and header, connections and the array's count are written downwards into that reserve by finish().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace klartext {
+
+struct BatchHeader {
+  std::string_view cluster, node, boot_id, capturer_version;
+  int64_t sequence = 0;
+  int64_t base_time_ns = 0; // wall clock, ns since 1970
+};
+
+enum class Transport : uint8_t { tcp, udp, unix_socket };
+enum class CaptureSide : uint8_t { unknown, client, server };
+enum class Direction : uint8_t { to_server, to_client };
+
+struct BatchConnection {
+  uint64_t conn_id = 0;
+  Transport transport = Transport::tcp;
+  CaptureSide side = CaptureSide::unknown;
+  std::string_view source;
+  const uint8_t *client_ip = nullptr;
+  const uint8_t *server_ip = nullptr;
+  uint8_t client_ip_size = 0; // 0 (unbound), 4 or 16
+  uint8_t server_ip_size = 0;
+  uint16_t client_port = 0;
+  uint16_t server_port = 0;
+  int32_t pid = 0;
+  int64_t process_start_ns = 0; // boot clock
+  std::string_view comm;        // any bytes: what is not UTF-8 is written as U+FFFD
+  int64_t cgroup_id = 0;
+  std::string_view container_id;
+  std::string_view tls_version;
+};
+
+// A finished batch: `size` bytes at `data`, inside the allocation `base`, which free_batch() releases on any thread.
+struct EncodedBatch {
+  uint8_t *base = nullptr;
+  uint8_t *data = nullptr;
+  size_t size = 0;
+  uint32_t segments = 0;
+  uint32_t connections = 0;
+  uint64_t payload_bytes = 0;
+};
+void free_batch(EncodedBatch &batch);
+
+// One batch at a time; one thread at a time. Strings of the header and of connections are copied when given.
+class AvroBatch {
+ public:
+  // `size_hint`: bytes a batch is expected to reach; buffers start with that much and grow by doubling.
+  explicit AvroBatch(size_t size_hint = 320 * 1024);
+  ~AvroBatch();
+  AvroBatch(const AvroBatch &) = delete;
+  AvroBatch &operator=(const AvroBatch &) = delete;
+
+  // Starts an empty batch; one that was not finished is thrown away.
+  void begin(const BatchHeader &header);
+  // Returns the index that segments name it by. The caller keeps the map from conn_id to index, and adds a connection
+  // again when more is known of it. A batch holds at most CONNECTIONS_MAX.
+  uint32_t add_connection(const BatchConnection &connection);
+  void add_segment(uint32_t connection, Direction direction, int64_t position, int64_t length, int64_t time_ns,
+                   uint32_t flags, const uint8_t *payload, size_t payload_size);
+
+  // Encoded bytes so far, about: what to compare with the batch limit.
+  size_t size() const { return connections_size_ + static_cast<size_t>(write_ - segments_begin_); }
+  uint32_t segments() const { return segments_; }
+  uint32_t connections() const { return connections_; }
+  bool is_empty() const { return segments_ == 0; }
+
+  // Hands the buffer over. The batch is then empty and needs begin().
+  EncodedBatch finish();
+
+ private:
+  void need(size_t size);
+  void need_header(size_t size);
+
+  size_t size_hint_;
+  uint8_t *base_ = nullptr;           // allocation
+  uint8_t *segments_begin_ = nullptr; // end of the reserve
+  uint8_t *write_ = nullptr;
+  uint8_t *end_ = nullptr;
+  // Header and connections as they will stand before the segments; small, so moving them once more is cheap.
+  uint8_t *head_ = nullptr;
+  size_t head_size_ = 0, head_capacity_ = 0, connections_at_ = 0, connections_size_ = 0;
+  int64_t base_time_ns_ = 0;
+  uint32_t segments_ = 0, connections_ = 0;
+  uint64_t payload_bytes_ = 0;
+};
+
+} // namespace klartext
