@@ -1,0 +1,59 @@
+import type { Decoder, Protocol } from '../core/protocol.js'
+import { type ConnectionInfo, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
+import type { UndecodedReason } from '../core/rows.js'
+import type { FlowContext } from './flow_row.js'
+import { Half } from './reassembler.js'
+
+/** `probing` until a protocol is found; `undecoded` connections are only counted. */
+export type Stage = 'probing' | 'decoding' | 'undecoded'
+
+/** What the host keeps of one connection. */
+export class Connection {
+  info: ConnectionInfo
+  readonly toServer = new Half()
+  readonly toClient = new Half()
+  stage: Stage = 'probing'
+  reason: UndecodedReason = ''
+  protocol: Protocol | null = null
+  decoder: Decoder | null = null
+  /** 1 where client and server were guessed the wrong way round: added to every segment's direction, modulo 2. */
+  turned = 0
+  mayTurn: boolean
+  midstream: boolean
+  /** A decoder withdrew once; a second time is final. */
+  withdrawn = false
+  exchanges = 0
+  firstUs = 0
+  lastUs = 0
+  reset = false
+  /** Columns that are the same for all flows of the connection; made anew when more becomes known. */
+  context: FlowContext | null = null
+
+  constructor(info: ConnectionInfo, flags: number, timeUs: number) {
+    this.info = info
+    this.mayTurn = (flags & SegmentFlag.ROLE_GUESSED) !== 0
+    this.midstream = (flags & SegmentFlag.MIDSTREAM) !== 0
+    this.firstUs = timeUs
+    this.lastUs = timeUs
+  }
+
+  half(direction: number): Half {
+    return direction === TO_SERVER ? this.toServer : this.toClient
+  }
+
+  get closed(): boolean {
+    return this.reset || (this.toServer.ended && this.toClient.ended)
+  }
+
+  /** Sums that must hold at any time between two segments. */
+  checkInvariants(): string | null {
+    for (const direction of [TO_SERVER, TO_CLIENT]) {
+      const half = this.half(direction)
+      const accounted = half.consumedBytes + half.skippedBytes + half.cursor.length + half.gapBytes
+      if (half.passedBytes !== accounted) {
+        return `direction ${direction}: ${half.passedBytes} bytes passed, ${accounted} accounted for`
+      }
+    }
+    return null
+  }
+}

@@ -1,0 +1,194 @@
+/** Builds the stored row from an exchange and its connection. */
+import type { Exchange, HeaderList } from '../core/exchange.js'
+import { DECODER_VERSION, type Flow, SCHEMA_VERSION, type WorkloadKind } from '../core/flow.js'
+import type { CaptureSide, ConnectionInfo, Transport } from '../core/segment.js'
+import { endpointOf } from './endpoints.js'
+
+/** The columns that all flows of one connection share. */
+export class FlowContext {
+  readonly connId: string
+  readonly cluster: string
+  readonly node: string
+  readonly captureSide: CaptureSide
+  readonly captureSource: string
+  readonly clientIp: string
+  readonly clientPort: number
+  readonly serverIp: string
+  readonly serverPort: number
+  readonly transport: Transport
+  readonly container: string
+  readonly tlsVersion: string
+  readonly pid: number
+  readonly comm: string
+
+  constructor(info: ConnectionInfo, turned: boolean) {
+    this.connId = info.id.toString()
+    this.cluster = info.cluster
+    this.node = info.node
+    this.captureSide = turned ? turnedSide(info.side) : info.side
+    this.captureSource = info.source
+    this.clientIp = turned ? info.serverIp : info.clientIp
+    this.clientPort = turned ? info.serverPort : info.clientPort
+    this.serverIp = turned ? info.clientIp : info.serverIp
+    this.serverPort = turned ? info.clientPort : info.serverPort
+    this.transport = info.transport
+    this.container = info.containerId
+    this.tlsVersion = info.tlsVersion
+    this.pid = info.pid
+    this.comm = info.comm
+  }
+}
+
+function turnedSide(side: CaptureSide): CaptureSide {
+  return side === 'client' ? 'server' : side === 'server' ? 'client' : 'unknown'
+}
+
+const UNKNOWN: WorkloadKind = 'unknown'
+const NO_TEXTS: readonly string[] = Object.freeze([])
+const NO_MAP: Record<string, string> = Object.freeze({}) as Record<string, string>
+
+/** A class, so that all rows have one hidden shape; property order is column order. */
+export class FlowRow implements Flow {
+  ts: number
+  latency_us: number
+  ttfb_us: number
+  cluster: string
+  node: string
+  capture_side: CaptureSide
+  capture_source: string
+  conn_id: string
+  exchange_seq: number
+  client_ip: string
+  client_port: number
+  server_ip: string
+  server_port: number
+  transport: Transport
+  client_kind = UNKNOWN
+  client_cluster = ''
+  client_ns = ''
+  client_workload = ''
+  client_pod = ''
+  client_container: string
+  client_node: string
+  client_zone = ''
+  client_service = ''
+  client_sa = ''
+  server_kind = UNKNOWN
+  server_cluster = ''
+  server_ns = ''
+  server_workload = ''
+  server_pod = ''
+  server_container: string
+  server_node: string
+  server_zone = ''
+  server_service = ''
+  server_sa = ''
+  protocol: string
+  l7_version: string
+  method: string
+  host: string
+  endpoint: string
+  resource: string
+  status_code: number
+  outcome: Flow['outcome']
+  error: string
+  user_agent: string
+  content_type: string
+  req_bytes: number
+  resp_bytes: number
+  trace_id: string
+  span_id: string
+  request_id: string
+  principal: string
+  tls_version: string
+  sni = ''
+  findings: readonly string[]
+  pii = NO_TEXTS
+  redactions = NO_TEXTS
+  complete: number
+  gaps: number
+  truncated: number
+  decoder_version = DECODER_VERSION
+  schema_version = SCHEMA_VERSION
+  attrs: Record<string, string>
+  req_headers: Record<string, string>
+  resp_headers: Record<string, string>
+  pid: number
+  comm: string
+  seg_partition = 0
+  seg_first = 0
+  seg_last = 0
+  in_partition = 0
+  batch_first = 0
+
+  constructor(context: FlowContext, exchange: Exchange, seq: number) {
+    const { reqStartUs, reqEndUs, respStartUs, respEndUs } = exchange
+    const begin = reqStartUs !== 0 ? reqStartUs : respStartUs
+    const bothSeen = reqStartUs !== 0 && respStartUs !== 0
+    this.ts = begin
+    // Two clocks of one capture (write entry, read exit) may cross by a few µs: never negative.
+    this.latency_us = bothSeen ? Math.max(0, respEndUs - reqStartUs) : 0
+    this.ttfb_us = bothSeen ? Math.max(0, respStartUs - reqEndUs) : 0
+    this.cluster = context.cluster
+    this.node = context.node
+    this.capture_side = context.captureSide
+    this.capture_source = context.captureSource
+    this.conn_id = context.connId
+    this.exchange_seq = seq
+    this.client_ip = context.clientIp
+    this.client_port = context.clientPort
+    this.server_ip = context.serverIp
+    this.server_port = context.serverPort
+    this.transport = context.transport
+    const atClient = context.captureSide === 'client'
+    const atServer = context.captureSide === 'server'
+    this.client_container = atClient ? context.container : ''
+    this.client_node = atClient ? context.node : ''
+    this.server_container = atServer ? context.container : ''
+    this.server_node = atServer ? context.node : ''
+    this.protocol = exchange.protocol
+    this.l7_version = exchange.l7Version
+    this.method = exchange.method
+    this.host = exchange.host
+    this.endpoint = exchange.endpoint !== '' ? exchange.endpoint : endpointOf(exchange.resource)
+    this.resource = exchange.resource
+    this.status_code = exchange.statusCode
+    this.outcome = exchange.outcome
+    this.error = exchange.error
+    this.user_agent = exchange.userAgent
+    this.content_type = exchange.contentType
+    this.req_bytes = exchange.reqBytes
+    this.resp_bytes = exchange.respBytes
+    this.trace_id = exchange.traceId
+    this.span_id = exchange.spanId
+    this.request_id = exchange.requestId
+    this.principal = exchange.principal
+    this.tls_version = context.tlsVersion
+    this.findings = exchange.anomalies
+    this.complete = exchange.complete ? 1 : 0
+    this.gaps = exchange.gaps
+    this.truncated = exchange.truncated ? 1 : 0
+    this.attrs = exchange.attrs ?? NO_MAP
+    this.req_headers = headerMap(exchange.reqHeaders)
+    this.resp_headers = headerMap(exchange.respHeaders)
+    this.pid = context.pid
+    this.comm = context.comm
+  }
+}
+
+const headerMaps = new WeakMap<HeaderList, Record<string, string>>()
+
+/** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. Lists that a decoder shares give one map. */
+function headerMap(list: HeaderList): Record<string, string> {
+  if (list.length === 0) return NO_MAP
+  let map = headerMaps.get(list)
+  if (map === undefined) {
+    map = Object.create(null) as Record<string, string>
+    for (let i = 0; i < list.length; i += 2) {
+      const name = list[i]
+      map[name] = name in map ? `${map[name]}, ${list[i + 1]}` : list[i + 1]
+    }
+    headerMaps.set(list, map)
+  }
+  return map
+}

@@ -1,0 +1,86 @@
+/** Is it HTTP/1, and which end speaks. */
+import type { Cursor } from '../../../core/cursor.js'
+import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
+import { isHttpSlash, isTokenByte, KNOWN_METHODS, lineEnd, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
+
+const request = new RequestLine()
+const status = new StatusLine()
+/** A target longer than what a probe may see: the method must be a known one. */
+const LONG_LINE_BYTES = 3072
+const LIKELY = 60
+
+export function probeHead(head: Cursor): Verdict {
+  const { bytes, end } = head
+  const from = skipEmptyLines(bytes, head.pos, end)
+  if (from === end) return end - head.pos > 8 ? NO : UNDECIDED
+  const lf = lineEnd(bytes, from, end)
+  if (lf >= 0) {
+    const to = withoutCr(bytes, from, lf)
+    if (readStatusLine(bytes, from, to, status)) return CERTAIN
+    if (!readRequestLine(bytes, from, to, request)) return NO
+    if (request.version !== '') return plausibleVersion(request.version) && printable(bytes, from, to) ? CERTAIN : NO
+    // HTTP/0.9 is `GET /path` and nothing else.
+    const simple = startsWithMethod(bytes, from, to, 'GET') && bytes[request.targetFrom] === 47 && printable(bytes, from, to)
+    return simple && lf + 1 === end ? LIKELY : NO
+  }
+  return probePart(bytes, from, end)
+}
+
+/** The line is not whole yet. */
+function probePart(bytes: Buffer, from: number, end: number): Verdict {
+  if (!printable(bytes, from, end)) return NO
+  const prefix = bytes.toString('latin1', from, Math.min(end, from + 16))
+  const upper = prefix.toUpperCase()
+  if (upper.startsWith('HTTP/') || 'HTTP/'.startsWith(upper)) return UNDECIDED
+  const space = prefix.indexOf(' ')
+  if (space < 0) {
+    const token = [...prefix].every((char) => isTokenByte(char.charCodeAt(0)))
+    return token && prefix.length < 16 ? UNDECIDED : NO
+  }
+  if (!KNOWN_METHODS.includes(prefix.slice(0, space))) return end - from > LONG_LINE_BYTES ? NO : UNDECIDED
+  return end - from > LONG_LINE_BYTES ? LIKELY : UNDECIDED
+}
+
+/** True if these bytes are a response. */
+export function isResponse(head: Cursor): boolean {
+  const from = skipEmptyLines(head.bytes, head.pos, head.end)
+  return isHttpSlash(head.bytes, from, head.end)
+}
+
+function skipEmptyLines(bytes: Buffer, from: number, end: number): number {
+  let at = from
+  while (at < end && (bytes[at] === 13 || bytes[at] === 10)) at++
+  return at
+}
+
+function plausibleVersion(version: string): boolean {
+  return /^[01]\.\d/.test(version)
+}
+
+function startsWithMethod(bytes: Buffer, from: number, to: number, method: string): boolean {
+  return to - from > method.length && bytes.toString('latin1', from, from + method.length) === method
+}
+
+/** No control bytes in a start line; bytes above 127 occur in careless targets. */
+function printable(bytes: Buffer, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] < 32 && bytes[i] !== 9 && bytes[i] !== 13) return false
+  return true
+}
+
+/** Offset from `head.pos` of the next line that starts a message of this kind; -1 if there is none. */
+export function findMessage(head: Cursor, response: boolean): number {
+  const { bytes, pos, end } = head
+  let at = pos
+  while (at < end) {
+    const lf = lineEnd(bytes, at, end)
+    const to = lf < 0 ? end : withoutCr(bytes, at, lf)
+    if (response) {
+      if (lf >= 0 ? readStatusLine(bytes, at, to, status) : isHttpSlash(bytes, at, end) && end - at > 12 && readStatusLine(bytes, at, end, status)) return at - pos
+    } else if (lf >= 0 && readRequestLine(bytes, at, to, request) && plausibleVersion(request.version)) {
+      return at - pos
+    }
+    if (lf < 0) return -1
+    at = lf + 1
+  }
+  return -1
+}

@@ -1,0 +1,139 @@
+/** Request lines and status lines of HTTP/1 (RFC 9112 sections 3 and 4), read from bytes. */
+
+const SP = 32
+const TAB = 9
+const CR = 13
+const LF = 10
+
+/** Methods that may be trusted without seeing a version: the registry of RFC 9110 and WebDAV's. */
+export const KNOWN_METHODS: readonly string[] = [
+  'GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY',
+  'MOVE', 'LOCK', 'UNLOCK', 'REPORT', 'SEARCH', 'PURGE', 'MERGE', 'NOTIFY', 'SUBSCRIBE', 'UNSUBSCRIBE', 'QUERY',
+]
+const METHOD_TEXTS = new Map<number, string>()
+for (const method of KNOWN_METHODS) METHOD_TEXTS.set(methodHash(Buffer.from(method), 0, method.length), method)
+
+/** RFC 9110 puts no limit on a method; the longest registered one has 16 letters. */
+const METHOD_BYTES_MAX = 32
+
+function methodHash(bytes: Buffer, from: number, to: number): number {
+  let hash = to - from
+  for (let i = from; i < to; i++) hash = Math.imul(hash, 31) + bytes[i]
+  return hash
+}
+
+/** The text of a method without making a new string for the usual ones. */
+export function methodText(bytes: Buffer, from: number, to: number): string {
+  const known = METHOD_TEXTS.get(methodHash(bytes, from, to))
+  if (known !== undefined && known.length === to - from) return known
+  return bytes.toString('latin1', from, to)
+}
+
+export class RequestLine {
+  methodEnd = 0
+  targetFrom = 0
+  targetTo = 0
+  /** `''` for HTTP/0.9, which has none. */
+  version = ''
+}
+
+/**
+ * request-line = method SP request-target SP HTTP-version. Lenient as servers are: several blanks, blanks inside the target.
+ * `to` is the end of the line without its CR LF. False if this is no request line.
+ */
+export function readRequestLine(bytes: Buffer, from: number, to: number, out: RequestLine): boolean {
+  let at = from
+  while (at < to && isTokenByte(bytes[at])) at++
+  if (at === from || at - from > METHOD_BYTES_MAX || at >= to || (bytes[at] !== SP && bytes[at] !== TAB)) return false
+  out.methodEnd = at
+  while (at < to && isBlank(bytes[at])) at++
+  let end = to
+  while (end > at && isBlank(bytes[end - 1])) end--
+  const versionAt = versionStart(bytes, at, end)
+  if (versionAt < 0) {
+    if (end === at) return false
+    out.version = ''
+    out.targetFrom = at
+    out.targetTo = end
+    return true
+  }
+  out.version = versionText(bytes, versionAt + 5, end)
+  let targetTo = versionAt
+  while (targetTo > at && isBlank(bytes[targetTo - 1])) targetTo--
+  out.targetFrom = at
+  out.targetTo = targetTo
+  return targetTo > at
+}
+
+/** Where the last word of the line begins if it is an HTTP version, else -1. */
+function versionStart(bytes: Buffer, from: number, to: number): number {
+  let at = to
+  while (at > from && !isBlank(bytes[at - 1])) at--
+  return at > from && isHttpSlash(bytes, at, to) ? at : -1
+}
+
+export function isHttpSlash(bytes: Buffer, at: number, end: number): boolean {
+  return (
+    at + 5 < end &&
+    (bytes[at] | 32) === 104 &&
+    (bytes[at + 1] | 32) === 116 &&
+    (bytes[at + 2] | 32) === 116 &&
+    (bytes[at + 3] | 32) === 112 &&
+    bytes[at + 4] === 47
+  )
+}
+
+function versionText(bytes: Buffer, from: number, to: number): string {
+  if (to - from === 3 && bytes[from] === 49 && bytes[from + 1] === 46) {
+    if (bytes[from + 2] === 49) return '1.1'
+    if (bytes[from + 2] === 48) return '1.0'
+  }
+  return bytes.toString('latin1', from, Math.min(to, from + 16))
+}
+
+export class StatusLine {
+  version = ''
+  status = 0
+}
+
+/** status-line = HTTP-version SP status-code SP [ reason-phrase ]; the code must have three digits. */
+export function readStatusLine(bytes: Buffer, from: number, to: number, out: StatusLine): boolean {
+  if (!isHttpSlash(bytes, from, to)) return false
+  let at = from + 5
+  while (at < to && !isBlank(bytes[at])) at++
+  const versionTo = at
+  while (at < to && isBlank(bytes[at])) at++
+  let status = 0
+  const digitsAt = at
+  while (at < to && at - digitsAt < 4 && bytes[at] >= 48 && bytes[at] <= 57) status = status * 10 + bytes[at++] - 48
+  if (at - digitsAt !== 3 || (at < to && !isBlank(bytes[at]) && bytes[at] > 32)) return false
+  out.version = versionText(bytes, from + 5, versionTo)
+  out.status = status
+  return true
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SP || byte === TAB
+}
+
+/** tchar, RFC 9110 section 5.6.2. */
+export function isTokenByte(byte: number): boolean {
+  return (
+    (byte >= 97 && byte <= 122) ||
+    (byte >= 65 && byte <= 90) ||
+    (byte >= 48 && byte <= 57) ||
+    byte === 45 || byte === 95 || byte === 33 || (byte >= 35 && byte <= 39) || byte === 42 || byte === 43 || byte === 46 ||
+    byte === 94 || byte === 96 || byte === 124 || byte === 126
+  )
+}
+
+/** Offset of the LF that ends the line beginning at `from`; -1 if it is not here. */
+export function lineEnd(bytes: Buffer, from: number, end: number): number {
+  for (let i = from; i < end; i++) if (bytes[i] === LF) return i
+  return -1
+}
+
+/** `lf` without a CR before it. */
+export function withoutCr(bytes: Buffer, from: number, lf: number): number {
+  return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf
+}

@@ -1,0 +1,5 @@
+import type { Protocol } from '../../core/protocol.js'
+import { http1 } from './http1/http1.js'
+
+/** Every protocol that is decoded: a new one is its folder and one line here. */
+export const PROTOCOLS: readonly Protocol[] = [http1]

@@ -1,0 +1,122 @@
+/**
+ * One direction of one connection: segments in, a contiguous window of unconsumed bytes out. Segments are viewed, not
+ * copied; only what is left over when a segment has been handled moves to a buffer of our own, so that no view outlives
+ * the batch it came in.
+ */
+import { Cursor } from '../core/cursor.js'
+import type { Segment } from '../core/segment.js'
+import { HELD_BYTES_MAX, HELD_SEGMENTS_MAX } from './limits.js'
+
+const OWN_BYTES_MIN = 512
+/** A buffer that grew beyond this for one long frame is not kept for the next. */
+const OWN_BYTES_KEPT = 16 * 1024
+
+export class Half {
+  readonly cursor = new Cursor()
+  /** Position of the next byte in order. */
+  position = 0
+  started = false
+  ended = false
+  /** The decoder lost its place: bytes are searched for the next message start. */
+  syncing = false
+  syncSearched = 0
+  held: Segment[] = []
+  heldBytes = 0
+  /** Accounting, in bytes: passed = consumed + skipped + gaps + what is left in the window. */
+  passedBytes = 0
+  consumedBytes = 0
+  skippedBytes = 0
+  gapBytes = 0
+  probeSegments = 0
+  #own: Buffer | null = null
+
+  /** Adds the payload of a segment, time `timeUs`, behind the unconsumed bytes. */
+  append(payload: Buffer, timeUs: number): void {
+    const cursor = this.cursor
+    const left = cursor.end - cursor.pos
+    if (left === 0) {
+      cursor.bytes = payload
+      cursor.pos = 0
+      cursor.end = payload.length
+      cursor.markEnds[0] = payload.length
+      cursor.markTimes[0] = timeUs
+      cursor.markCount = 1
+      return
+    }
+    this.#makeRoom(payload.length)
+    payload.copy(cursor.bytes, cursor.end)
+    cursor.end += payload.length
+    const last = cursor.markCount - 1
+    if (cursor.markTimes[last] === timeUs) cursor.markEnds[last] = cursor.end
+    else {
+      cursor.markEnds[last + 1] = cursor.end
+      cursor.markTimes[last + 1] = timeUs
+      cursor.markCount += 1
+    }
+  }
+
+  /** After a segment: what the decoder left moves out of the batch's memory. */
+  settle(): void {
+    const cursor = this.cursor
+    if (cursor.pos === cursor.end) {
+      this.clear()
+      return
+    }
+    if (cursor.bytes !== this.#own) this.#makeRoom(0)
+  }
+
+  /** Forgets the window. */
+  clear(): void {
+    const cursor = this.cursor
+    if (cursor.bytes === this.#own && this.#own !== null && this.#own.length > OWN_BYTES_KEPT) this.#own = null
+    cursor.bytes = EMPTY
+    cursor.pos = 0
+    cursor.end = 0
+    cursor.markCount = 0
+    cursor.neededBytes = 0
+    cursor.searchedBytes = 0
+  }
+
+  /** True if the segment was taken aside because bytes before it may still come. */
+  hold(segment: Segment): boolean {
+    if (this.held.length >= HELD_SEGMENTS_MAX || this.heldBytes + segment.payload.length > HELD_BYTES_MAX) return false
+    let at = this.held.length
+    while (at > 0 && this.held[at - 1].position > segment.position) at--
+    this.held.splice(at, 0, segment)
+    this.heldBytes += segment.payload.length
+    return true
+  }
+
+  takeHeld(): Segment {
+    const segment = this.held.shift() as Segment
+    this.heldBytes -= segment.payload.length
+    return segment
+  }
+
+  /** The unconsumed bytes move to the start of a buffer of our own with room for `more`. Doubling keeps 1-byte segments linear. */
+  #makeRoom(more: number): void {
+    const cursor = this.cursor
+    const left = cursor.end - cursor.pos
+    let own = this.#own
+    if (own !== null && cursor.bytes === own && cursor.end + more <= own.length) return
+    if (own === null || own.length < left + more) {
+      own = Buffer.allocUnsafeSlow(Math.max(OWN_BYTES_MIN, 2 * (left + more)))
+    }
+    cursor.bytes.copy(own, 0, cursor.pos, cursor.end)
+    const moved = cursor.pos
+    let marks = 0
+    for (let i = 0; i < cursor.markCount; i++) {
+      if (cursor.markEnds[i] <= moved) continue
+      cursor.markEnds[marks] = cursor.markEnds[i] - moved
+      cursor.markTimes[marks] = cursor.markTimes[i]
+      marks += 1
+    }
+    cursor.markCount = marks
+    cursor.bytes = own
+    cursor.pos = 0
+    cursor.end = left
+    this.#own = own
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0)
