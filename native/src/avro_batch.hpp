@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace klartext {
@@ -62,32 +63,33 @@ class AvroBatch {
   // Starts an empty batch; one that was not finished is thrown away.
   void begin(const BatchHeader &header);
   // Returns the index that segments name it by. The caller keeps the map from conn_id to index, and adds a connection
-  // again when more is known of it. A batch holds at most CONNECTIONS_MAX.
+  // again when more is known of it. size() counts it, so the batch limit bounds the table too.
   uint32_t add_connection(const BatchConnection &connection);
   void add_segment(uint32_t connection, Direction direction, int64_t position, int64_t length, int64_t time_ns,
                    uint32_t flags, const uint8_t *payload, size_t payload_size);
 
-  // Encoded bytes so far, about: what to compare with the batch limit.
-  size_t size() const { return connections_size_ + static_cast<size_t>(write_ - segments_begin_); }
+  // Encoded bytes so far, without the header: what to compare with the batch limit.
+  size_t size() const { return connection_bytes_.size() + static_cast<size_t>(write_ - segments_begin_); }
   uint32_t segments() const { return segments_; }
   uint32_t connections() const { return connections_; }
-  bool is_empty() const { return segments_ == 0; }
+  bool is_empty() const { return segments_ == 0 && connections_ == 0; }
 
   // Hands the buffer over. The batch is then empty and needs begin().
   EncodedBatch finish();
 
  private:
-  void need(size_t size);
-  void need_header(size_t size);
+  void allocate(size_t front, size_t size);
+  void grow(size_t size);
+  void reset_counts();
 
   size_t size_hint_;
+  size_t front_size_;                 // reserve of the next buffer; follows what the last batches needed
   uint8_t *base_ = nullptr;           // allocation
   uint8_t *segments_begin_ = nullptr; // end of the reserve
   uint8_t *write_ = nullptr;
   uint8_t *end_ = nullptr;
-  // Header and connections as they will stand before the segments; small, so moving them once more is cheap.
-  uint8_t *head_ = nullptr;
-  size_t head_size_ = 0, head_capacity_ = 0, connections_at_ = 0, connections_size_ = 0;
+  std::string header_;                // encoded, as it will stand in the reserve
+  std::string connection_bytes_;
   int64_t base_time_ns_ = 0;
   uint32_t segments_ = 0, connections_ = 0;
   uint64_t payload_bytes_ = 0;
