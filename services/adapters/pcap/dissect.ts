@@ -40,6 +40,7 @@ const LINK_COOKED = 113
 const LINK_IPV4 = 228
 const LINK_IPV6 = 229
 const LINK_COOKED2 = 276
+const LINK_NFLOG = 239
 
 const ETHER_IPV4 = 0x0800
 const ETHER_IPV6 = 0x86dd
@@ -66,6 +67,8 @@ const PORT_VXLAN_OLD = 8472
 const PORT_GENEVE = 6081
 const PORT_GTP = 2152
 const PORT_TEREDO = 3544
+const PORT_GRE = 4754
+const PORT_AYIYA = 5072
 
 /** Tunnels within tunnels; real ones have two or three levels. */
 const DEPTH_MAX = 8
@@ -107,6 +110,8 @@ export class Dissector {
       case LINK_COOKED2:
         if (end - start < 20) return this.#skip('malformed', end - start)
         return this.#ether(u16(bytes, start), bytes, start + 20, end, wireEnd)
+      case LINK_NFLOG:
+        return this.#nflog(bytes, start, end, wireEnd)
       case LINK_CHDLC:
         if (end - start < 4) return this.#skip('malformed', end - start)
         return this.#ether(u16(bytes, start + 2), bytes, start + 4, end, wireEnd)
@@ -172,6 +177,20 @@ export class Dissector {
     if (this.#depth >= DEPTH_MAX) return this.#skip('tunnel_too_deep', size)
     this.#depth += 1
     go()
+  }
+
+  /** Linux netfilter log: a 4-byte header, then attributes in the byte order of the host; number 9 is the packet. */
+  #nflog(bytes: Buffer, start: number, end: number, wireEnd: number): void {
+    for (let at = start + 4; at + 4 <= end; ) {
+      // The length includes its own header and tells the order: a short attribute has a small number in it.
+      const little = bytes[at + 3] === 0
+      const size = little ? bytes[at] | (bytes[at + 1] << 8) : u16(bytes, at)
+      const type = little ? bytes[at + 2] : u16(bytes, at + 2)
+      if (size < 4) break
+      if (type === 9) return this.#ip(bytes, at + 4, Math.min(end, at + size), Math.max(wireEnd - end + at + size, at + 4))
+      at += (size + 3) & ~3
+    }
+    this.#skip('malformed', end - start)
   }
 
   /** RFC 3032: labels of 4 bytes until the bottom-of-stack bit; what follows shows itself by its first nibble. */
@@ -377,7 +396,32 @@ export class Dissector {
       this.#ip(bytes, inside, end, wireEnd)
       return true
     }
+    if (this.#isDirectTeredo(bytes, body, end)) {
+      this.#ip(bytes, body, end, wireEnd)
+      return true
+    }
+    if (target === PORT_GRE && end - body > 8 && (bytes[body] & 0x4f) === 0 && this.#isGreType(u16(bytes, body + 2))) {
+      this.#gre(bytes, body, end, wireEnd)
+      return true
+    }
+    if ((target === PORT_AYIYA || source === PORT_AYIYA) && end - body > 8) {
+      // Anything In Anything: identity of 2^n bytes and signature of m words between the header and the packet.
+      const inside = body + 8 + (1 << (bytes[body] >> 4)) + (bytes[body + 1] >> 4) * 4
+      if (inside >= end || !this.#holdsIp(bytes, inside, end)) return false
+      this.#ip(bytes, inside, end, wireEnd)
+      return true
+    }
     return false
+  }
+
+  /** Teredo peers talk from any port: an IPv6 packet of just this size, one of whose ends is in 2001::/32. */
+  #isDirectTeredo(bytes: Buffer, at: number, end: number): boolean {
+    if (end - at < 40 || bytes[at] >> 4 !== 6 || u16(bytes, at + 4) !== end - at - 40) return false
+    return isTeredoAddress(bytes, at + 8) || isTeredoAddress(bytes, at + 24)
+  }
+
+  #isGreType(type: number): boolean {
+    return type === ETHER_IPV4 || type === ETHER_IPV6 || type === ETHER_BRIDGE
   }
 
   #holdsEther(bytes: Buffer, at: number, end: number): boolean {
@@ -388,6 +432,10 @@ export class Dissector {
     const version = bytes[at] >> 4
     return (version === 4 && at + 20 <= end) || (version === 6 && at + 40 <= end)
   }
+}
+
+function isTeredoAddress(bytes: Buffer, at: number): boolean {
+  return bytes[at] === 0x20 && bytes[at + 1] === 0x01 && bytes[at + 2] === 0 && bytes[at + 3] === 0
 }
 
 function u16(bytes: Buffer, at: number): number {

@@ -9,7 +9,7 @@ import { StateReader, StateWriter } from '../../../core/state.js'
 import { Body } from './body.js'
 import { type Head, type Http1Anomaly, NO_LENGTH, readHead, text } from './head.js'
 import { findMessage, isResponse, probeHead } from './probe.js'
-import { lineEnd, methodText, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
+import { fieldFollows, lineEnd, methodText, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
 
 /** Requests without an answer on one connection: a one-sided capture must not grow. Browsers pipeline a handful at most. */
 const PENDING_MAX = 1024
@@ -91,25 +91,30 @@ class Http1Decoder implements Decoder {
     const lineTo = withoutCr(bytes, from, lf)
     if (!readRequestLine(bytes, from, lineTo, requestLine)) return BAD
     const { methodEnd, targetFrom, targetTo, version } = requestLine
+    if (version === '' && targetFrom === targetTo && !fieldFollows(bytes, lf + 1, end)) return BAD
     let size = lf + 1 - pos
     let head: Head | null = null
-    if (version !== '') {
+    if (version !== '' || fieldFollows(bytes, lf + 1, end)) {
       const blockEnd = this.#headEnd(TO_SERVER, bytes, lf + 1, end)
       if (blockEnd < 0 && !this.#tooLong(input, from)) return MORE
-      head = this.#head(TO_SERVER, bytes, lf + 1, blockEnd < 0 ? end : blockEnd)
+      head = this.#head(TO_SERVER, bytes, lf + 1, blockEnd < 0 ? end : blockEnd, blockEnd >= 0)
       size = this.#headSize(TO_SERVER, bytes, blockEnd, end) - pos
     }
 
     const pending = new Pending()
     const exchange = pending.exchange
     exchange.protocol = 'http1'
-    exchange.l7Version = version === '' ? '0.9' : version
+    exchange.l7Version = version === '' && head === null ? '0.9' : version
     exchange.method = methodText(bytes, from, methodEnd)
     exchange.resource = text(bytes, targetFrom, Math.min(targetTo, targetFrom + TARGET_BYTES_MAX))
     if (targetTo - targetFrom > TARGET_BYTES_MAX) exchange.truncated = true
     exchange.reqStartUs = input.timeUs(from)
     exchange.reqEndUs = input.timeUs(pos + size - 1)
     if (head !== null) this.#describeRequest(exchange, head)
+    // Lost requests have had their answers by now: order counts again.
+    if (this.#requestsLost && this.#pending.length === 0 && exchange.reqStartUs - this.#lastResponseUs > QUIET_US) {
+      this.#requestsLost = false
+    }
     if (exchange.host === '') exchange.host = authorityOf(exchange.method, exchange.resource)
     this.#enqueue(pending)
 
@@ -189,7 +194,7 @@ class Http1Decoder implements Decoder {
     const { status, version } = statusLine
     const blockEnd = this.#headEnd(TO_CLIENT, bytes, lf + 1, end)
     if (blockEnd < 0 && !this.#tooLong(input, from) && !input.ended) return MORE
-    const head = this.#head(TO_CLIENT, bytes, lf + 1, blockEnd < 0 ? end : blockEnd)
+    const head = this.#head(TO_CLIENT, bytes, lf + 1, blockEnd < 0 ? end : blockEnd, blockEnd >= 0)
     const size = (blockEnd < 0 && input.ended ? end : this.#headSize(TO_CLIENT, bytes, blockEnd, end)) - pos
 
     const startUs = input.timeUs(from)
@@ -359,15 +364,16 @@ class Http1Decoder implements Decoder {
     return -1
   }
 
-  #head(direction: Direction, bytes: Buffer, from: number, to: number): Head {
+  #head(direction: Direction, bytes: Buffer, from: number, to: number, whole: boolean): Head {
     const last = this.#lastHeads[direction]
+    if (!whole) return readHead(bytes, from, to)
     const blockTo = bytes[to] === 13 ? to + 2 : to + 1
     const size = blockTo - from
     if (last.head !== null && last.bytes.length === size && bytes.compare(last.bytes, 0, size, from, blockTo) === 0) {
       return last.head
     }
     const head = readHead(bytes, from, to)
-    if (size <= LAST_HEAD_BYTES_MAX && blockTo <= bytes.length) {
+    if (size <= LAST_HEAD_BYTES_MAX) {
       last.bytes = Buffer.from(bytes.subarray(from, blockTo))
       last.head = head
     }
@@ -428,7 +434,7 @@ class Http1Decoder implements Decoder {
     return false
   }
 
-  end(direction: Direction, timeUs: number): void {
+  end(direction: Direction): void {
     if (direction === TO_SERVER) {
       if (this.#request !== null) this.#cutRequest(this.#request)
       return
@@ -437,7 +443,6 @@ class Http1Decoder implements Decoder {
     if (pending === null) return
     if (this.#responseBody.untilEnd) {
       this.#responseBody.none()
-      if (pending.exchange.respBytes > 0) pending.exchange.respEndUs = Math.max(pending.exchange.respEndUs, timeUs === 0 ? 0 : pending.exchange.respEndUs)
       this.#responseFinished(pending)
     } else this.#cutResponse(pending)
   }
@@ -447,11 +452,6 @@ class Http1Decoder implements Decoder {
     if (this.#request !== null) this.#cutRequest(this.#request)
     const outcome: Outcome = reason === 'reset' ? 'reset' : this.#responsesLost || reason === 'evicted' ? 'unknown' : 'no_response'
     for (const pending of this.#pending.splice(0)) this.#emitUnanswered(pending, outcome)
-  }
-
-  /** A client whose lost requests have had their answers: order counts again. */
-  checkQuiet(nowUs: number): void {
-    if (this.#requestsLost && nowUs - this.#lastResponseUs > QUIET_US) this.#requestsLost = false
   }
 
   save(out: StateWriter): void {

@@ -1,7 +1,7 @@
 /** Is it HTTP/1, and which end speaks. */
 import type { Cursor } from '../../../core/cursor.js'
 import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
-import { isHttpSlash, isTokenByte, KNOWN_METHODS, lineEnd, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
+import { fieldFollows, isHttpSlash, isTokenByte, KNOWN_METHODS, lineEnd, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
 
 const request = new RequestLine()
 const status = new StatusLine()
@@ -18,10 +18,14 @@ export function probeHead(head: Cursor): Verdict {
     const to = withoutCr(bytes, from, lf)
     if (readStatusLine(bytes, from, to, status)) return CERTAIN
     if (!readRequestLine(bytes, from, to, request)) return NO
-    if (request.version !== '') return plausibleVersion(request.version) && printable(bytes, from, to) ? CERTAIN : NO
-    // HTTP/0.9 is `GET /path` and nothing else.
-    const simple = startsWithMethod(bytes, from, to, 'GET') && bytes[request.targetFrom] === 47 && printable(bytes, from, to)
-    return simple && lf + 1 === end ? LIKELY : NO
+    if (!printable(bytes, from, to)) return NO
+    const known = KNOWN_METHODS.includes(bytes.toString('latin1', from, request.methodEnd))
+    if (request.version !== '' && !plausibleVersion(request.version)) return NO
+    if (request.version !== '' && known) return CERTAIN
+    if (request.targetFrom === request.targetTo && !known) return NO
+    if (fieldFollows(bytes, lf + 1, end)) return request.version !== '' ? CERTAIN : LIKELY
+    // HTTP/0.9 is one line, a method and a path; nothing of the client follows it.
+    return known && lf + 1 === end && bytes[request.targetFrom] === 47 ? LIKELY : NO
   }
   return probePart(bytes, from, end)
 }
@@ -54,11 +58,7 @@ function skipEmptyLines(bytes: Buffer, from: number, end: number): number {
 }
 
 function plausibleVersion(version: string): boolean {
-  return /^[01]\.\d/.test(version)
-}
-
-function startsWithMethod(bytes: Buffer, from: number, to: number, method: string): boolean {
-  return to - from > method.length && bytes.toString('latin1', from, from + method.length) === method
+  return version.startsWith('1.') || version.startsWith('0.')
 }
 
 /** No control bytes in a start line; bytes above 127 occur in careless targets. */

@@ -44,14 +44,14 @@ export class RequestLine {
 export function readRequestLine(bytes: Buffer, from: number, to: number, out: RequestLine): boolean {
   let at = from
   while (at < to && isTokenByte(bytes[at])) at++
-  if (at === from || at - from > METHOD_BYTES_MAX || at >= to || (bytes[at] !== SP && bytes[at] !== TAB)) return false
+  if (at === from || at - from > METHOD_BYTES_MAX) return false
+  if (at < to && bytes[at] !== SP && bytes[at] !== TAB) return false
   out.methodEnd = at
   while (at < to && isBlank(bytes[at])) at++
   let end = to
   while (end > at && isBlank(bytes[end - 1])) end--
   const versionAt = versionStart(bytes, at, end)
   if (versionAt < 0) {
-    if (end === at) return false
     out.version = ''
     out.targetFrom = at
     out.targetTo = end
@@ -62,14 +62,21 @@ export function readRequestLine(bytes: Buffer, from: number, to: number, out: Re
   while (targetTo > at && isBlank(bytes[targetTo - 1])) targetTo--
   out.targetFrom = at
   out.targetTo = targetTo
-  return targetTo > at
+  return true
 }
 
-/** Where the last word of the line begins if it is an HTTP version, else -1. */
+/** Does a header field follow: `token ":"`? A start line without a version is taken for a request where one does. */
+export function fieldFollows(bytes: Buffer, from: number, end: number): boolean {
+  let at = from
+  while (at < end && isTokenByte(bytes[at])) at++
+  return at > from && at < end && bytes[at] === 58
+}
+
+/** Where the last word of the line begins if it is an HTTP version, else -1. The target may be missing. */
 function versionStart(bytes: Buffer, from: number, to: number): number {
   let at = to
   while (at > from && !isBlank(bytes[at - 1])) at--
-  return at > from && isHttpSlash(bytes, at, to) ? at : -1
+  return isHttpSlash(bytes, at, to) ? at : -1
 }
 
 export function isHttpSlash(bytes: Buffer, at: number, end: number): boolean {

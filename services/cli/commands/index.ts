@@ -1,0 +1,5 @@
+import type { Command } from '../command.js'
+import { convert } from './convert.js'
+import { read } from './read.js'
+
+export const COMMANDS: readonly Command[] = [read, convert]

@@ -1,0 +1,47 @@
+/** A file that holds traffic: which kind it is, and its source of segments. */
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { isArchiveMagic } from '../adapters/archive/format.js'
+import { ArchiveSource } from '../adapters/archive/reader.js'
+import { isCaptureMagic } from '../adapters/pcap/capture_file.js'
+import { PcapSource } from '../adapters/pcap/source.js'
+import { KlartextError } from '../core/errors.js'
+import type { SegmentSource } from '../core/ports/source.js'
+
+export type InputKind = 'capture' | 'archive'
+
+export interface InputFile {
+  readonly kind: InputKind
+  readonly sizeBytes: number
+  open(onProgress: (bytesRead: number) => void): SegmentSource
+}
+
+const GZIP_MAGIC = 0x1f8b
+
+/** Throws one line that names the file where it is none of ours. */
+export function inputFile(path: string): InputFile {
+  const head = Buffer.alloc(16)
+  let sizeBytes = 0
+  let size = 0
+  try {
+    const stat = statSync(path)
+    if (stat.isDirectory()) throw new KlartextError('NOT_A_FILE', `${path}: is a directory`)
+    sizeBytes = stat.size
+    // A pipe cannot be read twice: what it holds shows itself while it is read.
+    if (!stat.isFile()) return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
+    const file = openSync(path, 'r')
+    size = readSync(file, head)
+    closeSync(file)
+  } catch (error) {
+    if (error instanceof KlartextError) throw error
+    const { code } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'no permission to read it' : (error as Error).message
+    throw new KlartextError('UNREADABLE', `${path}: ${why}`)
+  }
+  if (size === 0) throw new KlartextError('EMPTY_FILE', `${path}: the file is empty`)
+  const bytes = head.subarray(0, size)
+  if (isArchiveMagic(bytes)) return { kind: 'archive', sizeBytes, open: (onProgress) => new ArchiveSource(path, { onProgress }) }
+  if (isCaptureMagic(bytes) || bytes.readUInt16BE(0) === GZIP_MAGIC) {
+    return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
+  }
+  throw new KlartextError('NOT_A_CAPTURE', `${path}: neither pcap, pcapng nor a segment archive`)
+}

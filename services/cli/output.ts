@@ -1,0 +1,78 @@
+/** Writing much to standard output: in large pieces, and no faster than the reader takes them. */
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+
+const PIECE_CHARS = 1 << 16
+
+export class LineWriter {
+  readonly #out: Writable
+  #lines: string[] = []
+  #chars = 0
+
+  constructor(out: Writable) {
+    this.#out = out
+  }
+
+  line(text: string): void {
+    this.#lines.push(text)
+    this.#chars += text.length + 1
+    if (this.#chars >= PIECE_CHARS) this.#send()
+  }
+
+  /** To be awaited between batches: memory stays bounded whatever the reader's speed. */
+  async ready(): Promise<void> {
+    if (this.#out.writableNeedDrain) await once(this.#out, 'drain')
+  }
+
+  async end(): Promise<void> {
+    this.#send()
+    await new Promise<void>((resolve) => {
+      this.#out.write('', () => resolve())
+    })
+  }
+
+  #send(): void {
+    if (this.#lines.length === 0) return
+    this.#out.write(`${this.#lines.join('\n')}\n`)
+    this.#lines = []
+    this.#chars = 0
+  }
+}
+
+/** A bar on standard error where that is a terminal; nothing where it is a file or pipe. */
+export class Progress {
+  readonly #label: string
+  readonly #totalBytes: number
+  readonly #shown = process.stderr.isTTY === true
+  #lastMs = 0
+
+  constructor(label: string, totalBytes: number) {
+    this.#label = label
+    this.#totalBytes = totalBytes
+  }
+
+  at(bytes: number): void {
+    const nowMs = Date.now()
+    if (!this.#shown || nowMs - this.#lastMs < 100) return
+    this.#lastMs = nowMs
+    const share = this.#totalBytes === 0 ? 1 : Math.min(1, bytes / this.#totalBytes)
+    const filled = Math.round(share * 30)
+    const bar = '█'.repeat(filled) + '░'.repeat(30 - filled)
+    process.stderr.write(`\r\u001b[K${this.#label} ${bar} ${Math.round(share * 100)} %`)
+  }
+
+  clear(): void {
+    if (this.#shown) process.stderr.write('\r\u001b[K')
+  }
+}
+
+/** Rows as an aligned table; numbers to the right. */
+export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => String(row[i]).length)))
+  const line = (cells: readonly (string | number)[]) =>
+    cells
+      .map((cell, i) => (typeof cell === 'number' ? String(cell).padStart(widths[i]) : String(cell).padEnd(widths[i])))
+      .join('  ')
+      .trimEnd()
+  return [line(headings), ...rows.map(line)].join('\n')
+}
