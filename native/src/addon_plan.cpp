@@ -1,7 +1,81 @@
+// planProbes(path, mode): what klartext doctor and the tests see of probe placement.
 #include "addon.hpp"
+#include "placement.hpp"
 
 namespace klartext {
 
-void init_plan(Napi::Env, Napi::Object) {}
+namespace {
+
+// Offsets are file offsets, below 2^53 for any file that exists.
+Napi::Value number_or_null(Napi::Env env, uint64_t value) {
+  if (value == NO_OFFSET) return env.Null();
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+const char *cost_name(Cost cost) { return cost == Cost::emulated ? "emulated" : "single_step"; }
+
+Napi::Object point_object(Napi::Env env, const ProbePoint &point, bool x86) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("role", role_name(point.role));
+  object.Set("symbol", point.symbol);
+  object.Set("functionOffset", number_or_null(env, point.function_offset));
+  object.Set("entryOffset", number_or_null(env, point.entry_offset));
+  object.Set("returnOffset", number_or_null(env, point.return_offset));
+  object.Set("entryCost", cost_name(point.entry_cost));
+  object.Set("returnCost", point.return_offset == NO_OFFSET ? env.Null() : Napi::Value(Napi::String::New(env, cost_name(point.return_cost))));
+  object.Set("instruction", point.instruction);
+  Napi::Array arguments = Napi::Array::New(env);
+  for (const Register reg : point.arguments) {
+    if (reg == REGISTER_NONE) break;
+    arguments.Set(arguments.Length(), x86 ? std::string(register_name(reg)) : "x" + std::to_string(reg));
+  }
+  object.Set("arguments", arguments);
+  return object;
+}
+
+} // namespace
+
+Napi::Object plan_object(Napi::Env env, const ProbePlan &plan) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", library_kind_name(plan.kind));
+  object.Set("version", plan.version);
+  object.Set("buildId", plan.build_id);
+  Napi::Array points = Napi::Array::New(env, plan.points.size());
+  for (size_t i = 0; i < plan.points.size(); i++) {
+    points.Set(static_cast<uint32_t>(i), point_object(env, plan.points[i], plan.machine == Machine::x86_64));
+  }
+  object.Set("points", points);
+  object.Set("reason", plan.reason);
+  object.Set("note", plan.note);
+  return object;
+}
+
+namespace {
+
+// planProbes(path: string, mode?: 'emulated' | 'conventional'): ProbePlan. Throws TypeError on other arguments only.
+Napi::Value plan_probes_js(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsString()) {
+    Napi::TypeError::New(env, "planProbes: path must be a string").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  PlacementMode mode = PlacementMode::emulated;
+  if (info.Length() > 1 && !info[1].IsUndefined()) {
+    const std::string name = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+    if (name == "conventional") {
+      mode = PlacementMode::conventional;
+    } else if (name != "emulated") {
+      Napi::TypeError::New(env, "planProbes: mode must be 'emulated' or 'conventional'").ThrowAsJavaScriptException();
+      return env.Undefined();
+    }
+  }
+  return plan_object(env, plan_probes(info[0].As<Napi::String>().Utf8Value(), mode));
+}
+
+} // namespace
+
+void init_plan(Napi::Env env, Napi::Object exports) {
+  exports.Set("planProbes", Napi::Function::New(env, plan_probes_js, "planProbes"));
+}
 
 } // namespace klartext

@@ -46,14 +46,16 @@ class ElfFile {
   const std::string &soname() const { return soname_; }
 
   // Defined functions by name, from .dynsym and .symtab; symbol versions (`SSL_read@@OPENSSL_3.0.0`) are ignored.
-  // Names that are not there are left out. Names longer than 63 bytes are never found.
-  std::unordered_map<std::string_view, FunctionSymbol> find_functions(std::span<const std::string_view> names) const;
+  // Names that are not there are left out. Names longer than 63 bytes are never found. `imports` becomes true when one
+  // of them is taken from another file.
+  std::unordered_map<std::string_view, FunctionSymbol> find_functions(std::span<const std::string_view> names,
+                                                                      bool &imports) const;
 
   // Up to `size_max` bytes of the file's image at a virtual address, fewer at the end of its segment, none outside.
   std::vector<uint8_t> read_code(uint64_t address, size_t size_max) const;
   std::optional<uint64_t> file_offset_of(uint64_t address) const;
 
-  // First printable string of the read-only data that begins with `prefix` followed by a digit; empty if none.
+  // First printable text of the read-only data of the form `prefix` digits.digits.digits…; empty if none.
   std::string find_version_string(std::string_view prefix) const;
   // Whether the read-only data holds these bytes.
   bool contains(std::string_view text) const;

@@ -40,20 +40,24 @@ inline constexpr uint64_t NO_OFFSET = ~uint64_t{0};
 
 struct ProbePoint {
   Role role = Role::read;
-  std::string symbol;                 // of the function, or of the one through which it was found: "SSL_read_ex>"
+  std::string symbol;                 // of the probed function
   uint64_t function_offset = 0;       // file offset of the function's first instruction
   uint64_t entry_offset = 0;          // file offset for the entry probe
-  uint64_t return_offset = NO_OFFSET; // file offset for the uretprobe (always the first instruction), or NO_OFFSET
+  // File offset for the uretprobe, or NO_OFFSET where the role needs none. Often the same as entry_offset; then both
+  // cost one trap together. The stack pointer is there what it was at entry, which is all that a uretprobe asks for.
+  uint64_t return_offset = NO_OFFSET;
   Cost entry_cost = Cost::single_step;
   Cost return_cost = Cost::single_step;
   std::string instruction;            // at the entry site, for people
-  // Registers at the entry site: [0] SSL* or BIO*, [1] buffer or descriptor, [2] size, [3] size_t *done of the _ex and
-  // internal forms (r8 when the function takes flags before it). REGISTER_NONE where the role has no such argument.
+  // Registers at the entry site: [0] SSL* or BIO*, [1] buffer or descriptor, [2] size (int for read, write and
+  // bio_write, size_t otherwise), [3] size_t *done of the _ex and internal forms; r8 when flags come before it.
+  // REGISTER_NONE where the role has no such argument.
   std::array<Register, 4> arguments{REGISTER_NONE, REGISTER_NONE, REGISTER_NONE, REGISTER_NONE};
 };
 
 struct ProbePlan {
   LibraryKind kind = LibraryKind::unknown;
+  Machine machine = Machine::other;
   std::string version;                // "3.0.19", "1.1.1w", "3" where only the symbol versions tell; "" where unknown
   std::string build_id;
   std::vector<ProbePoint> points;     // empty: see `reason`
