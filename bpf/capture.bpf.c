@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * Plaintext of TLS libraries and of sockets, with positions. Knows no protocol; the one exception is that a stream which
+ * starts with a TLS record is ciphertext, of which only the handshake is copied.
+ */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include "segment.h"
+#include "maps.bpf.h"
+#include "emit.bpf.h"
+#include "socket.bpf.h"
+#include "tls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* More vectors, or messages, than these of one call pass as position only. Applications use a handful. */
+#define VECTORS_MAX 64
+#define MESSAGES_MAX 64
+
+struct gather {
+  struct run run;
+  u64 vectors;
+  u64 left;
+};
+
+static long gather_vector(u32 index, struct gather *gather)
+{
+  struct iovec_user vector = {};
+  if (!gather->left)
+    return 1;
+  if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector))))
+    return 1;
+  u64 size = vector.size < gather->left ? vector.size : gather->left;
+  gather->run.address = vector.base;
+  gather->run.left = size;
+  gather->left -= size;
+  if (size)
+    emit_run(&gather->run);
+  return 0;
+}
+
+static __always_inline int emit_vectors(struct gather *gather, u64 vectors, u64 count)
+{
+  if (!gather)
+    return 0;
+  gather->left = gather->run.left;
+  gather->vectors = vectors;
+  bpf_loop(count < VECTORS_MAX ? count : VECTORS_MAX, gather_vector, gather, 0);
+  if (gather->left) {
+    count_loss(KT_LOSS_VECTORS, gather->left);
+    emit_position(&gather->run, gather->left, KT_TRUNCATED);
+  }
+  return 0;
+}
+
+/* The other end of an unconnected datagram socket, from the sockaddr of the call, as key and into the connection. */
+static __noinline u32 peer_of(u64 name, u8 *address, u16 *port)
+{
+  u8 raw[28] = {};
+  if (!address || !port || !name || bpf_probe_read_user(raw, 16, (void *)name))
+    return 0;
+  u16 family = raw[0] | (raw[1] << 8);
+  *port = (raw[2] << 8) | raw[3];
+  u32 hash = *port * 2654435761u;
+  if (family == AF_INET) {
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+      address[i] = raw[4 + i];
+  } else if (family == AF_INET6 && !bpf_probe_read_user(raw, 28, (void *)name)) {
+#pragma unroll
+    for (int i = 0; i < 16; i++)
+      address[i] = raw[8 + i];
+  } else {
+    return 0;
+  }
+#pragma unroll
+  for (int i = 0; i < 16; i++)
+    hash = (hash ^ address[i]) * 16777619u;
+  return hash | 1;
+}
+
+/* First bytes of what the call moved, to tell ciphertext: the first vector counts. */
+static __always_inline u64 first_address(u64 address, u64 vectors, u64 *size)
+{
+  if (address)
+    return address;
+  struct iovec_user vector = {};
+  if (!vectors || bpf_probe_read_user(&vector, sizeof(vector), (void *)vectors))
+    return 0;
+  if (vector.size < *size)
+    *size = vector.size;
+  return vector.base;
+}
+
+/*
+ * `size` bytes passed on a socket. `address` is the buffer, or 0 where `vectors` (t->count of them) describe it; both 0:
+ * the bytes never were in user memory.
+ */
+static __noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address, u64 vectors)
+{
+  if (!t)
+    return 0;
+  u64 count = t->count;
+  struct kt_key key = { .object = socket };
+  u8 peer[16] = {};
+  u16 peer_port = 0;
+  struct sock *sk = (void *)socket;
+  bool datagram = BPF_CORE_READ(sk, sk_protocol) == KT_PROTOCOL_UDP;
+  if (!datagram && BPF_CORE_READ(sk, sk_protocol) != KT_PROTOCOL_TCP)
+    return 0;
+  if (datagram && BPF_CORE_READ(sk, __sk_common.skc_dport) == 0)
+    key.peer = peer_of(t->name, peer, &peer_port);
+  struct kt_connection *c = socket_connection(&key);
+  if (!c) {
+    count_loss(KT_LOSS_TABLE_FULL, size);
+    return 0;
+  }
+  if (key.peer && c->first) {
+    c->peer_port = peer_port;
+    __builtin_memcpy(c->peer, peer, 16);
+    /* The local address of a socket bound to any: stays unspecified, the port is right. */
+    c->role = t->call_way == KT_EGRESS ? KT_ROLE_CLIENT : KT_ROLE_SERVER;
+  } else if (datagram && c->first && c->role == KT_ROLE_UNKNOWN) {
+    c->role = t->call_way == KT_EGRESS ? KT_ROLE_CLIENT : KT_ROLE_SERVER;
+  }
+  count_seen(KT_SEEN_SOCKET, size);
+
+  if (!datagram && !c->ssl) {
+    u64 head_size = size;
+    u64 head = first_address(address, vectors, &head_size);
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    if (head && (c->cipher || c->position[0] + c->position[1] == 0 || !c->fresh)) {
+      u64 hash = record_hash(head, head_size, tgid);
+      if (hash)
+        c->cipher = 1;
+      u64 *ssl = hash && t->call_way == KT_EGRESS ? bpf_map_lookup_elem(&ciphertext, &hash) : NULL;
+      if (ssl) {
+        struct kt_key tls_key = { .object = *ssl, .tgid = tgid };
+        bind_tls(&tls_key, socket);
+        bpf_map_delete_elem(&ciphertext, &hash);
+      }
+    }
+  }
+
+  struct gather gather;
+  start_run(&gather.run, &key, c, t->call_way, size, t->call_way == KT_EGRESS ? t->call_ns : bpf_ktime_get_ns());
+  if (c->cipher && (c->ssl || gather.run.position >= KT_CIPHER_BYTES_MAX)) {
+    count_loss(KT_LOSS_MUTED, size);
+    return 0;
+  }
+  if (!settings.plain)
+    return 0;
+  gather.run.address = address;
+  if (address)
+    emit_run(&gather.run);
+  else if (vectors)
+    emit_vectors(&gather, vectors, count);
+  else {
+    count_loss(KT_LOSS_NOT_COPIED, size);
+    emit_position(&gather.run, size, KT_TRUNCATED);
+  }
+  return 0;
+}
+
+static __always_inline int enter(u8 call, u8 way, s32 descriptor, u64 address, u64 count, u64 name)
+{
+  if (!is_target(bpf_get_current_pid_tgid() >> 32))
+    return 0;
+  struct thread *t = this_thread();
+  if (!t)
+    return 0;
+  if (t->depth) {
+    t->call = CALL_NONE;
+    /* Inside a TLS call: the socket it talks through. */
+    if (!t->bound) {
+      u64 socket = socket_of(descriptor);
+      if (socket) {
+        struct kt_key key = { .object = t->ssl, .tgid = bpf_get_current_pid_tgid() >> 32 };
+        bind_tls(&key, socket);
+        t->bound = 1;
+      }
+    }
+    return 0;
+  }
+  t->call = call;
+  t->call_way = way;
+  t->descriptor = descriptor;
+  t->address = address;
+  t->count = count;
+  t->name = name;
+  if (way == KT_EGRESS)
+    t->call_ns = bpf_ktime_get_ns();
+  return 0;
+}
+
+struct messages {
+  struct thread *t;
+  u64 socket;
+  u64 address;
+};
+
+static long one_message(u32 index, struct messages *messages)
+{
+  struct mmsghdr_user message = {};
+  if (bpf_probe_read_user(&message, sizeof(message), (void *)(messages->address + index * sizeof(message))))
+    return 1;
+  struct thread *t = messages->t;
+  if (!t)
+    return 1;
+  t->name = message.header.name;
+  t->count = message.header.vector_count;
+  if (message.size)
+    socket_bytes(t, messages->socket, message.size, 0, message.header.vectors);
+  return 0;
+}
+
+static __always_inline int leave(s64 result)
+{
+  struct thread *t = this_thread();
+  if (!t || t->call == CALL_NONE)
+    return 0;
+  u8 call = t->call;
+  t->call = CALL_NONE;
+  if (result <= 0)
+    return 0;
+  u64 socket = socket_of(t->descriptor);
+  if (!socket)
+    return 0;
+  if (call == CALL_BUFFER) {
+    socket_bytes(t, socket, result, t->address, 0);
+  } else if (call == CALL_VECTORS) {
+    socket_bytes(t, socket, result, 0, t->address);
+  } else if (call == CALL_MESSAGE) {
+    struct msghdr_user message = {};
+    if (bpf_probe_read_user(&message, sizeof(message), (void *)t->address))
+      return 0;
+    t->name = message.name;
+    t->count = message.vector_count;
+    socket_bytes(t, socket, result, 0, message.vectors);
+  } else if (call == CALL_MESSAGES) {
+    struct messages messages = { .t = t, .socket = socket, .address = t->address };
+    bpf_loop(result < MESSAGES_MAX ? result : MESSAGES_MAX, one_message, &messages, 0);
+    if (result > MESSAGES_MAX)
+      count_loss(KT_LOSS_VECTORS, 0);
+  } else {
+    socket_bytes(t, socket, result, 0, 0);
+  }
+  return 0;
+}
+
+#define ENTER(NAME) SEC("tp/syscalls/sys_enter_" #NAME) int enter_##NAME(struct sys_enter *c)
+#define LEAVE(NAME)                                                                                                    \
+  SEC("tp/syscalls/sys_exit_" #NAME) int leave_##NAME(struct sys_exit *c) { return leave(c->result); }
+
+ENTER(read) { return enter(CALL_BUFFER, KT_INGRESS, c->args[0], c->args[1], 0, 0); }
+LEAVE(read)
+ENTER(write) { return enter(CALL_BUFFER, KT_EGRESS, c->args[0], c->args[1], 0, 0); }
+LEAVE(write)
+ENTER(readv) { return enter(CALL_VECTORS, KT_INGRESS, c->args[0], c->args[1], c->args[2], 0); }
+LEAVE(readv)
+ENTER(writev) { return enter(CALL_VECTORS, KT_EGRESS, c->args[0], c->args[1], c->args[2], 0); }
+LEAVE(writev)
+ENTER(sendto) { return enter(CALL_BUFFER, KT_EGRESS, c->args[0], c->args[1], 0, c->args[4]); }
+LEAVE(sendto)
+ENTER(sendmsg) { return enter(CALL_MESSAGE, KT_EGRESS, c->args[0], c->args[1], 0, 0); }
+LEAVE(sendmsg)
+ENTER(sendmmsg) { return enter(CALL_MESSAGES, KT_EGRESS, c->args[0], c->args[1], 0, 0); }
+LEAVE(sendmmsg)
+ENTER(sendfile64) { return enter(CALL_POSITION, KT_EGRESS, c->args[0], 0, 0, 0); }
+LEAVE(sendfile64)
+ENTER(splice) { return enter(CALL_POSITION, KT_EGRESS, c->args[2], 0, 0, 0); }
+LEAVE(splice)
+
+/* A look at bytes that stay in the queue moves nothing. */
+ENTER(recvfrom)
+{
+  bool peek = c->args[3] & (MSG_PEEK | MSG_ERRQUEUE);
+  return enter(peek ? CALL_NONE : CALL_BUFFER, KT_INGRESS, c->args[0], c->args[1], 0, c->args[4]);
+}
+LEAVE(recvfrom)
+ENTER(recvmsg)
+{
+  bool peek = c->args[2] & (MSG_PEEK | MSG_ERRQUEUE);
+  return enter(peek ? CALL_NONE : CALL_MESSAGE, KT_INGRESS, c->args[0], c->args[1], 0, 0);
+}
+LEAVE(recvmsg)
+ENTER(recvmmsg)
+{
+  bool peek = c->args[3] & (MSG_PEEK | MSG_ERRQUEUE);
+  return enter(peek ? CALL_NONE : CALL_MESSAGES, KT_INGRESS, c->args[0], c->args[1], 0, 0);
+}
+LEAVE(recvmmsg)
+
+SEC("tp/sock/inet_sock_set_state")
+int socket_state(struct sock_state *state)
+{
+  if (state->protocol != KT_PROTOCOL_TCP)
+    return 0;
+  u64 socket = (u64)state->socket;
+  u16 port = state->source_port;
+  if (state->new_state == TCP_LISTEN) {
+    u8 one = 1;
+    bpf_map_update_elem(&listening, &port, &one, BPF_ANY);
+  } else if (state->old_state == TCP_LISTEN) {
+    bpf_map_delete_elem(&listening, &port);
+  } else if (state->new_state == TCP_SYN_SENT) {
+    u8 role = KT_ROLE_CLIENT;
+    bpf_map_update_elem(&roles, &socket, &role, BPF_ANY);
+  } else if (state->old_state == TCP_SYN_RECV && state->new_state == TCP_ESTABLISHED) {
+    u8 role = KT_ROLE_SERVER;
+    bpf_map_update_elem(&roles, &socket, &role, BPF_ANY);
+  }
+  if (state->new_state != TCP_CLOSE)
+    return 0;
+  bpf_map_delete_elem(&roles, &socket);
+  struct kt_key key = { .object = socket };
+  struct kt_connection *c = bpf_map_lookup_elem(&sockets, &key);
+  if (!c)
+    return 0;
+  /* No FIN went before: one end reset the connection, or let unread bytes go. */
+  u32 flags = state->old_state == TCP_ESTABLISHED ? KT_RESET : 0;
+  if (c->ssl) {
+    struct kt_key tls_key = { .object = c->ssl, .tgid = c->ssl_tgid };
+    struct kt_connection *bound = bpf_map_lookup_elem(&tls, &tls_key);
+    if (bound && bound->socket == socket)
+      close_tls(&tls_key, flags);
+  }
+  emit_notice(KT_EVENT_CLOSE, KT_SOURCE_SOCKET, &key, c, KT_CLOSE | flags);
+  bpf_map_delete_elem(&sockets, &key);
+  return 0;
+}
+
+/* New code in a process: the addon looks for TLS libraries at once, not at its next round. */
+SEC("tp/sched/sched_process_exec")
+int process_exec(void *context)
+{
+  struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
+  emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
+  return 0;
+}
+
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
+
+/* A library is mapped after exec, by the dynamic linker or by dlopen. */
+SEC("tp/syscalls/sys_enter_mmap")
+int enter_mmap(struct sys_enter *c)
+{
+  if (!(c->args[2] & PROT_EXEC) || (c->args[3] & MAP_ANONYMOUS))
+    return 0;
+  struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
+  if (key.tgid != settings.self_tgid)
+    emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
+  return 0;
+}

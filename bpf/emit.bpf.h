@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/* Bytes from user memory into the ring. Positions were advanced before, so that whatever fails here is a visible jump. */
+#ifndef KLARTEXT_EMIT_H
+#define KLARTEXT_EMIT_H
+
+/* A run of bytes of one connection. Scalars only: it lives on the stack and goes through bpf_loop. */
+struct run {
+  struct kt_key key;
+  u64 number;
+  u64 position;
+  u64 time_ns;
+  u64 address;
+  u64 left;
+  u32 flags;
+  u8 source;
+  u8 way;
+  u8 pad[2];
+};
+
+static __always_inline u64 wake_flags(void)
+{
+  return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= settings.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void fill_event(struct kt_event *event, const struct run *run, u32 length, u32 captured)
+{
+  event->kind = KT_EVENT_SEGMENT;
+  event->source = run->source;
+  event->way = run->way;
+  event->carrier = 0;
+  event->flags = run->flags;
+  event->key = run->key;
+  event->number = run->number;
+  event->position = run->position;
+  event->time_ns = run->time_ns;
+  event->length = length;
+  event->captured = captured;
+}
+
+/* The ring takes sizes that are known when the program is verified: one function per class of size. */
+#define EMIT_CLASS(SIZE)                                                                                               \
+  static __noinline int emit_##SIZE(struct run *run, u32 size)                                                         \
+  {                                                                                                                    \
+    if (!run)                                                                                                          \
+      return 0;                                                                                                        \
+    struct {                                                                                                           \
+      struct kt_event event;                                                                                           \
+      u8 payload[SIZE];                                                                                                \
+    } *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);                                                        \
+    if (!record) {                                                                                                     \
+      count_loss(KT_LOSS_RING_FULL, size);                                                                             \
+      return 0;                                                                                                        \
+    }                                                                                                                  \
+    fill_event(&record->event, run, size, size);                                                                       \
+    /* The verifier wants the bound in the line before the use. */                                                     \
+    u32 bounded = size;                                                                                                \
+    if (bounded > SIZE)                                                                                                \
+      bounded = SIZE;                                                                                                  \
+    if (bpf_probe_read_user(record->payload, bounded, (void *)run->address)) {                                         \
+      /* Never faults pages in: a page that is not resident leaves a gap, not zeros. */                                \
+      record->event.captured = 0;                                                                                      \
+      record->event.flags |= KT_FAULT | KT_TRUNCATED;                                                                  \
+      count_loss(KT_LOSS_FAULT, size);                                                                                 \
+    }                                                                                                                  \
+    bpf_ringbuf_submit(record, wake_flags());                                                                          \
+    return 0;                                                                                                          \
+  }
+
+EMIT_CLASS(256)
+EMIT_CLASS(1024)
+EMIT_CLASS(4096)
+EMIT_CLASS(16384)
+EMIT_CLASS(65536)
+
+static long emit_chunk(u32 index, struct run *run)
+{
+  u64 size = run->left;
+  if (size == 0)
+    return 1;
+  if (size > KT_CHUNK_BYTES_MAX)
+    size = KT_CHUNK_BYTES_MAX;
+  if (size <= 256)
+    emit_256(run, size);
+  else if (size <= 1024)
+    emit_1024(run, size);
+  else if (size <= 4096)
+    emit_4096(run, size);
+  else if (size <= 16384)
+    emit_16384(run, size);
+  else
+    emit_65536(run, size);
+  run->flags &= ~KT_OPEN;
+  run->address += size;
+  run->position += size;
+  run->left -= size;
+  return run->left == 0;
+}
+
+/* Bytes that passed and were not copied. */
+static __noinline int emit_position(struct run *run, u64 size, u32 flags)
+{
+  if (!run || size == 0)
+    return 0;
+  struct kt_event *event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+  if (!event)
+    return 0;
+  fill_event(event, run, size > 0xffffffff ? 0xffffffff : size, 0);
+  event->flags |= flags;
+  bpf_ringbuf_submit(event, wake_flags());
+  return 0;
+}
+
+/* Copies `run->left` bytes at `run->address`; what exceeds the limit of a call passes as position only. */
+static __noinline int emit_run(struct run *run)
+{
+  if (!run)
+    return 0;
+  u64 beyond = 0;
+  if (run->left > settings.call_bytes_max) {
+    beyond = run->left - settings.call_bytes_max;
+    run->left = settings.call_bytes_max;
+  }
+  if (run->left <= KT_CHUNK_BYTES_MAX)
+    emit_chunk(0, run);
+  else
+    bpf_loop(KT_CALL_BYTES_MAX / KT_CHUNK_BYTES_MAX + 1, emit_chunk, run, 0);
+  if (beyond) {
+    count_loss(KT_LOSS_TOO_LONG, beyond);
+    emit_position(run, beyond, KT_TRUNCATED);
+    run->position += beyond;
+  }
+  return 0;
+}
+
+static __always_inline void emit_notice(u8 kind, u8 source, const struct kt_key *key, const struct kt_connection *c,
+                                        u32 flags)
+{
+  struct kt_event *event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+  if (!event) {
+    count_loss(KT_LOSS_RING_FULL, 0);
+    return;
+  }
+  event->kind = kind;
+  event->source = source;
+  event->way = 0;
+  event->carrier = c && c->ssl != 0;
+  event->flags = flags;
+  event->key = *key;
+  event->number = c ? c->number : 0;
+  event->position = 0;
+  event->time_ns = bpf_ktime_get_ns();
+  event->length = 0;
+  event->captured = 0;
+  event->ends[0] = c ? c->position[0] : 0;
+  event->ends[1] = c ? c->position[1] : 0;
+  bpf_ringbuf_submit(event, wake_flags());
+}
+
+/* Starts a run on a connection: advances the position first. */
+static __always_inline void start_run(struct run *run, const struct kt_key *key, struct kt_connection *c, u8 way,
+                                      u64 size, u64 time_ns)
+{
+  run->key = *key;
+  run->number = c->number;
+  run->position = __sync_fetch_and_add(&c->position[way & 1], size);
+  run->time_ns = time_ns;
+  run->left = size;
+  run->source = c->source;
+  run->way = way;
+  run->flags = 0;
+  run->pad[0] = 0;
+  run->pad[1] = 0;
+  run->address = 0;
+  if (c->first) {
+    c->first = 0;
+    run->flags = c->fresh ? KT_OPEN : 0;
+  }
+  if (!c->fresh)
+    run->flags |= KT_MIDSTREAM;
+}
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/* The few kernel types that are read, with the members that are read; CO-RE finds their places on the running kernel. */
+#ifndef KLARTEXT_KERNEL_H
+#define KLARTEXT_KERNEL_H
+
+#define __VMLINUX_H__
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+typedef u8 __u8;
+typedef u16 __u16;
+typedef u32 __u32;
+typedef u64 __u64;
+typedef s8 __s8;
+typedef s16 __s16;
+typedef s32 __s32;
+typedef s64 __s64;
+typedef u16 __be16;
+typedef u32 __be32;
+typedef u32 __wsum;
+
+enum {
+  BPF_MAP_TYPE_HASH = 1,
+  BPF_MAP_TYPE_ARRAY = 2,
+  BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+  BPF_MAP_TYPE_LRU_HASH = 9,
+  BPF_MAP_TYPE_RINGBUF = 27,
+  BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+typedef _Bool bool;
+enum { false = 0, true = 1 };
+
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
+enum { BPF_RB_AVAIL_DATA = 0 };
+
+/* Part of the user-space ABI of x86-64: never moves. */
+struct pt_regs {
+  unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct inode {
+  u16 i_mode;
+};
+struct file {
+  struct inode *f_inode;
+  void *private_data;
+};
+struct fdtable {
+  unsigned int max_fds;
+  struct file **fd;
+};
+struct files_struct {
+  struct fdtable *fdt;
+};
+struct task_struct {
+  int tgid;
+  struct task_struct *group_leader;
+  struct files_struct *files;
+  u64 start_boottime;
+};
+struct in6_addr {
+  union {
+    u8 u6_addr8[16];
+  } in6_u;
+};
+struct sock_common {
+  u32 skc_daddr;
+  u32 skc_rcv_saddr;
+  u16 skc_dport;
+  u16 skc_num;
+  unsigned short skc_family;
+  volatile unsigned char skc_state;
+  struct in6_addr skc_v6_daddr;
+  struct in6_addr skc_v6_rcv_saddr;
+};
+struct sock {
+  struct sock_common __sk_common;
+  u16 sk_protocol;
+};
+struct socket {
+  struct sock *sk;
+};
+
+#pragma clang attribute pop
+
+/* User-space ABI of the socket calls. */
+struct iovec_user {
+  u64 base;
+  u64 size;
+};
+struct msghdr_user {
+  u64 name;
+  u32 name_size;
+  u32 pad0;
+  u64 vectors;
+  u64 vector_count;
+  u64 control;
+  u64 control_size;
+  u32 flags;
+  u32 pad1;
+};
+struct mmsghdr_user {
+  struct msghdr_user header;
+  u32 size;
+  u32 pad;
+};
+
+/* Formats under /sys/kernel/tracing/events. */
+struct sys_enter {
+  u64 common;
+  s64 number;
+  u64 args[6];
+};
+struct sys_exit {
+  u64 common;
+  s64 number;
+  s64 result;
+};
+struct sock_state {
+  u64 common;
+  const void *socket;
+  int old_state;
+  int new_state;
+  u16 source_port;
+  u16 target_port;
+  u16 family;
+  u16 protocol;
+};
+
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+
+#define AF_INET 2
+#define AF_INET6 10
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000
+
+#endif

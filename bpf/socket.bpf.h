@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/* From descriptors to sockets, and what is kept of a socket. */
+#ifndef KLARTEXT_SOCKET_H
+#define KLARTEXT_SOCKET_H
+
+/* The socket behind a descriptor of this process, NULL for anything that is no internet socket. */
+static __noinline u64 socket_of(s32 descriptor)
+{
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+  if (descriptor < 0 || (u32)descriptor >= BPF_CORE_READ(table, max_fds))
+    return 0;
+  struct file **files = BPF_CORE_READ(table, fd);
+  struct file *file = NULL;
+  if (bpf_probe_read_kernel(&file, sizeof(file), files + descriptor) || !file)
+    return 0;
+  if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+    return 0;
+  struct socket *socket = BPF_CORE_READ(file, private_data);
+  struct sock *sk = BPF_CORE_READ(socket, sk);
+  if (!sk)
+    return 0;
+  u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+  return family == AF_INET || family == AF_INET6 ? (u64)sk : 0;
+}
+
+/* Addresses and role of a socket into a connection. */
+static __noinline int describe_socket(struct kt_connection *c, u64 socket)
+{
+  if (!c)
+    return 0;
+  struct sock *sk = (void *)socket;
+  u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+  c->socket = socket;
+  c->protocol = BPF_CORE_READ(sk, sk_protocol);
+  c->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+  c->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+  if (family == AF_INET) {
+    u32 local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+    u32 peer = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    __builtin_memcpy(c->local, &local, 4);
+    __builtin_memcpy(c->peer, &peer, 4);
+    c->address_size = 4;
+  } else {
+    BPF_CORE_READ_INTO(&c->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+    BPF_CORE_READ_INTO(&c->peer, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+    c->address_size = 16;
+  }
+  u8 *role = bpf_map_lookup_elem(&roles, &socket);
+  if (role) {
+    c->role = *role;
+    c->fresh = 1;
+    return 0;
+  }
+  u16 port = c->local_port;
+  c->role = bpf_map_lookup_elem(&listening, &port) ? KT_ROLE_SERVER : KT_ROLE_UNKNOWN;
+  c->fresh = c->protocol == KT_PROTOCOL_UDP;
+  return 0;
+}
+
+static __always_inline void describe_process(struct kt_connection *c)
+{
+  struct task_struct *task = (void *)bpf_get_current_task();
+  c->tgid = bpf_get_current_pid_tgid() >> 32;
+  c->process_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+  c->cgroup_id = bpf_get_current_cgroup_id();
+  bpf_get_current_comm(c->comm, sizeof(c->comm));
+}
+
+static __noinline struct kt_connection *socket_connection(struct kt_key *key)
+{
+  if (!key)
+    return NULL;
+  struct kt_connection *c = bpf_map_lookup_elem(&sockets, key);
+  if (c)
+    return c;
+  struct kt_connection new = {};
+  new.number = new_number();
+  new.source = KT_SOURCE_SOCKET;
+  new.first = 1;
+  describe_process(&new);
+  describe_socket(&new, key->object);
+  bpf_map_update_elem(&sockets, key, &new, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&sockets, key);
+}
+
+/* A TLS object's socket has become known: it gets the addresses, the socket becomes its ciphertext. */
+static __noinline int bind_tls(struct kt_key *key, u64 socket)
+{
+  if (!key)
+    return 0;
+  struct kt_connection *c = bpf_map_lookup_elem(&tls, key);
+  if (!c || c->socket)
+    return 0;
+  u8 fresh = c->fresh;
+  describe_socket(c, socket);
+  c->fresh |= fresh;
+  struct kt_key socket_key = { .object = socket };
+  struct kt_connection *carrier = socket_connection(&socket_key);
+  if (carrier) {
+    carrier->cipher = 1;
+    carrier->ssl = key->object;
+    carrier->ssl_tgid = key->tgid;
+  }
+  emit_notice(KT_EVENT_BIND, KT_SOURCE_TLS, key, c, KT_BIND);
+  return 0;
+}
+
+/* The beginning of a TLS record that is long enough to be the only one of its kind. 0 = no such thing. */
+static __noinline u64 record_hash(u64 address, u64 size, u32 tgid)
+{
+  u64 words[4] = {};
+  if (size < sizeof(words) || bpf_probe_read_user(words, sizeof(words), (void *)address))
+    return 0;
+  u8 type = words[0] & 0xff;
+  u8 version = (words[0] >> 8) & 0xff;
+  if (type < 0x14 || type > 0x17 || version != 3)
+    return 0;
+  u64 hash = tgid;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ull;
+    hash ^= hash >> 29;
+  }
+  return hash | 1;
+}
+
+#endif

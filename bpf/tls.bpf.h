@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/* Probes in TLS libraries. The cookie of a probe says which function it is in and where its arguments are. */
+#ifndef KLARTEXT_TLS_H
+#define KLARTEXT_TLS_H
+
+/* Roles, in the order of native/src/placement.hpp. */
+#define ROLE_READ 0
+#define ROLE_READ_EX 1
+#define ROLE_READ_INTERNAL 2
+#define ROLE_WRITE 3
+#define ROLE_WRITE_EX 4
+#define ROLE_WRITE_EX2 5
+#define ROLE_WRITE_INTERNAL 6
+#define ROLE_HANDSHAKE 7
+#define ROLE_SHUTDOWN 8
+#define ROLE_FREE 9
+#define ROLE_CLEAR 10
+#define ROLE_SET_FD 11
+#define ROLE_SET_RFD 12
+#define ROLE_SET_WFD 13
+#define ROLE_BIO_WRITE 14
+
+/* In assembly, so that the compiler does not fold the loads into one with a computed offset, which the verifier refuses. */
+#define READ_REGISTER(NUMBER, NAME)                                                                                    \
+  case NUMBER:                                                                                                         \
+    asm volatile("%[value] = *(u64 *)(%[regs] + %[at])"                                                                \
+                 : [value] "=r"(value)                                                                                 \
+                 : [regs] "r"(regs), [at] "i"(__builtin_offsetof(struct pt_regs, NAME)));                              \
+    break;
+
+/* General registers by their number in instructions. */
+static __always_inline u64 argument(struct pt_regs *regs, u64 cookie, u32 index)
+{
+  u64 value = 0;
+  switch ((cookie >> (8 + 8 * index)) & 0xff) {
+    READ_REGISTER(0, ax)
+    READ_REGISTER(1, cx)
+    READ_REGISTER(2, dx)
+    READ_REGISTER(3, bx)
+    READ_REGISTER(5, bp)
+    READ_REGISTER(6, si)
+    READ_REGISTER(7, di)
+    READ_REGISTER(8, r8)
+    READ_REGISTER(9, r9)
+    READ_REGISTER(10, r10)
+    READ_REGISTER(11, r11)
+    READ_REGISTER(12, r12)
+    READ_REGISTER(13, r13)
+    READ_REGISTER(14, r14)
+    READ_REGISTER(15, r15)
+  }
+  return value;
+}
+
+static __noinline struct kt_connection *tls_connection(struct kt_key *key, u8 fresh)
+{
+  if (!key)
+    return NULL;
+  struct kt_connection *c = bpf_map_lookup_elem(&tls, key);
+  if (c)
+    return c;
+  struct kt_connection new = {};
+  new.number = new_number();
+  new.source = KT_SOURCE_TLS;
+  new.protocol = KT_PROTOCOL_TCP;
+  new.first = 1;
+  new.fresh = fresh;
+  describe_process(&new);
+  bpf_map_update_elem(&tls, key, &new, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&tls, key);
+}
+
+static __always_inline void close_tls(struct kt_key *key, u32 flags)
+{
+  struct kt_connection *c = bpf_map_lookup_elem(&tls, key);
+  if (!c)
+    return;
+  emit_notice(KT_EVENT_CLOSE, KT_SOURCE_TLS, key, c, KT_CLOSE | flags);
+  bpf_map_delete_elem(&tls, key);
+}
+
+SEC("uprobe")
+int tls_enter(struct pt_regs *regs)
+{
+  u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  if (!is_target(tgid))
+    return 0;
+  u64 cookie = bpf_get_attach_cookie(regs);
+  u8 role = cookie & 0xff;
+  u64 ssl = argument(regs, cookie, 0);
+  struct kt_key key = { .object = ssl, .tgid = tgid };
+  if (role == ROLE_FREE || role == ROLE_CLEAR) {
+    close_tls(&key, 0);
+    return 0;
+  }
+  struct thread *t = this_thread();
+  if (!t) {
+    count_loss(KT_LOSS_NO_MEMORY, 0);
+    return 0;
+  }
+  if (role >= ROLE_SET_FD && role <= ROLE_SET_WFD) {
+    u64 socket = socket_of(argument(regs, cookie, 1));
+    struct kt_connection *c = tls_connection(&key, 1);
+    if (c && socket)
+      bind_tls(&key, socket);
+    return 0;
+  }
+  /* A frame below the remembered one is still open; one above it means that its return was never seen. */
+  if (t->depth && regs->sp < t->stack) {
+    t->depth++;
+    return 0;
+  }
+  struct kt_connection *c = tls_connection(&key, role == ROLE_HANDSHAKE);
+  t->depth = 1;
+  t->stack = regs->sp;
+  t->ssl = ssl;
+  t->role = role;
+  t->bound = c && c->socket;
+  t->way = role >= ROLE_WRITE && role <= ROLE_WRITE_INTERNAL ? KT_EGRESS : KT_INGRESS;
+  if (role < ROLE_HANDSHAKE) {
+    t->buffer = argument(regs, cookie, 1);
+    t->done = argument(regs, cookie, 3);
+    t->tls_ns = bpf_ktime_get_ns();
+  }
+  return 0;
+}
+
+SEC("uretprobe")
+int tls_return(struct pt_regs *regs)
+{
+  u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  if (!is_target(tgid))
+    return 0;
+  struct thread *t = this_thread();
+  if (!t || !t->depth)
+    return 0;
+  if (--t->depth)
+    return 0;
+  u8 role = t->role;
+  if (role >= ROLE_HANDSHAKE)
+    return 0;
+  /* An int: the upper half of the register is undefined. */
+  s32 result = (s32)regs->ax;
+  if (result <= 0)
+    return 0;
+  u64 size = result;
+  if (role != ROLE_READ && role != ROLE_WRITE) {
+    size = 0;
+    if (bpf_probe_read_user(&size, sizeof(size), (void *)t->done)) {
+      count_loss(KT_LOSS_FAULT, 0);
+      return 0;
+    }
+  }
+  if (size == 0)
+    return 0;
+  struct kt_key key = { .object = t->ssl, .tgid = tgid };
+  struct kt_connection *c = tls_connection(&key, 0);
+  if (!c) {
+    count_loss(KT_LOSS_TABLE_FULL, size);
+    return 0;
+  }
+  count_seen(KT_SEEN_TLS, size);
+  if (!c->socket && !c->told) {
+    c->told = 1;
+    emit_notice(KT_EVENT_UNBOUND, KT_SOURCE_TLS, &key, c, 0);
+  }
+  struct run run;
+  start_run(&run, &key, c, t->way, size, t->way == KT_EGRESS ? t->tls_ns : bpf_ktime_get_ns());
+  run.address = t->buffer;
+  emit_run(&run);
+  return 0;
+}
+
+/* Records that an SSL* without a socket writes into a memory BIO. */
+SEC("uprobe")
+int bio_write(struct pt_regs *regs)
+{
+  struct thread *t = this_thread();
+  if (!t || !t->depth || t->bound)
+    return 0;
+  u64 cookie = bpf_get_attach_cookie(regs);
+  u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  u64 hash = record_hash(argument(regs, cookie, 1), (u32)argument(regs, cookie, 2), tgid);
+  u64 ssl = t->ssl;
+  if (hash)
+    bpf_map_update_elem(&ciphertext, &hash, &ssl, BPF_ANY);
+  return 0;
+}
+
+#endif
