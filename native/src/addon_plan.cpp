@@ -1,5 +1,6 @@
-// planProbes(path, mode): what klartext doctor and the tests see of probe placement.
+// planProbes(path, mode) and listTlsObjects(mode): what klartext doctor and the tests see of placement and discovery.
 #include "addon.hpp"
+#include "discovery.hpp"
 #include "placement.hpp"
 
 namespace klartext {
@@ -52,6 +53,16 @@ Napi::Object plan_object(Napi::Env env, const ProbePlan &plan) {
 
 namespace {
 
+// An optional mode argument; false leaves an exception pending.
+bool take_mode(const Napi::CallbackInfo &info, size_t index, PlacementMode &mode) {
+  if (info.Length() <= index || info[index].IsUndefined()) return true;
+  const std::string name = info[index].IsString() ? info[index].As<Napi::String>().Utf8Value() : "";
+  if (name == "conventional") mode = PlacementMode::conventional;
+  else if (name == "emulated") mode = PlacementMode::emulated;
+  else Napi::TypeError::New(info.Env(), "placement mode must be 'emulated' or 'conventional'").ThrowAsJavaScriptException();
+  return name == "conventional" || name == "emulated";
+}
+
 // planProbes(path: string, mode?: 'emulated' | 'conventional'): ProbePlan. Throws TypeError on other arguments only.
 Napi::Value plan_probes_js(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
@@ -60,22 +71,49 @@ Napi::Value plan_probes_js(const Napi::CallbackInfo &info) {
     return env.Undefined();
   }
   PlacementMode mode = PlacementMode::emulated;
-  if (info.Length() > 1 && !info[1].IsUndefined()) {
-    const std::string name = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
-    if (name == "conventional") {
-      mode = PlacementMode::conventional;
-    } else if (name != "emulated") {
-      Napi::TypeError::New(env, "planProbes: mode must be 'emulated' or 'conventional'").ThrowAsJavaScriptException();
-      return env.Undefined();
-    }
-  }
+  if (!take_mode(info, 1, mode)) return env.Undefined();
   return plan_object(env, plan_probes(info[0].As<Napi::String>().Utf8Value(), mode));
+}
+
+Napi::Object object_object(Napi::Env env, const MappedObject &mapped) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", mapped.kind);
+  object.Set("path", mapped.path);
+  object.Set("device", Napi::BigInt::New(env, mapped.device));
+  object.Set("inode", Napi::BigInt::New(env, mapped.inode));
+  object.Set("plan", plan_object(env, mapped.plan));
+  Napi::Array processes = Napi::Array::New(env, mapped.processes.size());
+  for (size_t i = 0; i < mapped.processes.size(); i++) {
+    const ProcessInfo &info = mapped.processes[i];
+    Napi::Object process = Napi::Object::New(env);
+    process.Set("pid", info.pid);
+    process.Set("startNs", Napi::BigInt::New(env, info.start_ns));
+    process.Set("comm", info.comm);
+    process.Set("containerId", info.container_id);
+    processes.Set(static_cast<uint32_t>(i), process);
+  }
+  object.Set("processes", processes);
+  return object;
+}
+
+// listTlsObjects(mode?): every file with TLS in it that a process maps now. Takes some ms to some hundred ms, on the
+// calling thread; sees only processes it may read (all, when root).
+Napi::Value list_tls_objects_js(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  PlacementMode mode = PlacementMode::emulated;
+  if (!take_mode(info, 0, mode)) return env.Undefined();
+  Discovery discovery(mode);
+  discovery.scan();
+  Napi::Array list = Napi::Array::New(env);
+  for (const auto &object : discovery.objects()) list.Set(list.Length(), object_object(env, *object));
+  return list;
 }
 
 } // namespace
 
 void init_plan(Napi::Env env, Napi::Object exports) {
   exports.Set("planProbes", Napi::Function::New(env, plan_probes_js, "planProbes"));
+  exports.Set("listTlsObjects", Napi::Function::New(env, list_tls_objects_js, "listTlsObjects"));
 }
 
 } // namespace klartext

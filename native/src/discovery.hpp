@@ -6,63 +6,68 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "placement.hpp"
+#include "procfs.hpp"
 
 namespace klartext {
 
-struct ProcessInfo {
-  int32_t pid = 0;
-  uint64_t start_ns = 0;   // boot clock, at the kernel's tick resolution (10 ms)
-  std::string comm;
-  std::string container_id; // 64 hex digits, or empty on the host
-};
-
-// 64 hex digits of the container a cgroup file names (docker, containerd, CRI-O, kubepods with either cgroup driver).
-std::string container_id_of_cgroup(std::string_view cgroup_file);
-
-// One file that is mapped executable somewhere, and what can be done with it.
+// One file that is mapped executable somewhere, and what can be done with it. Files without TLS are not objects.
 struct MappedObject {
-  uint64_t device = 0;      // of the file that holds the bytes; under overlayfs the layer's, so that it is one per node
+  // Of the inode that uprobes see, so that an object is one per node however many containers map it. Overlayfs shows the
+  // layer's inode number but not its device; then device is 0, and size and modification time stand in for it.
+  uint64_t device = 0;
   uint64_t inode = 0;
-  std::string path;         // as the process sees it
-  std::string attach_path;  // /proc/self/fd/N; valid while this object lives, whatever becomes of the container
-  std::string kind;         // libssl, libcrypto, executable, gnutls, nss, go, java
-  ProbePlan plan;           // plan.points empty: not hookable, plan.reason says why
-  std::vector<ProcessInfo> processes; // as of the last scan
+  uint64_t size = 0;
+  int64_t modified_ns = 0;
+  std::string path;        // as the process sees it
+  std::string attach_path; // /proc/self/fd/N: valid in this process while this object lives, even if the file is gone
+  std::string kind;        // libssl, libcrypto, executable, library, gnutls, nss, go, java
+  ProbePlan plan;          // plan.points empty: not hookable, plan.reason says why
+  std::vector<ProcessInfo> processes; // as of the last scan, by pid
 
   MappedObject() = default;
   MappedObject(const MappedObject &) = delete;
   MappedObject &operator=(const MappedObject &) = delete;
   ~MappedObject();
-  int fd = -1;
+
+ private:
+  friend class Discovery;
+  int fd_ = -1;
+  uint32_t mappings_ = 0; // entries of the file table that lead here
 };
 
 struct ScanResult {
-  std::vector<std::shared_ptr<MappedObject>> appeared; // first seen in this scan
-  std::vector<std::shared_ptr<MappedObject>> vanished; // no process maps it any more since RETIRE_SCANS scans
-  uint32_t processes = 0;
+  std::vector<std::shared_ptr<MappedObject>> appeared; // found in this scan
+  std::vector<std::shared_ptr<MappedObject>> vanished; // unmapped everywhere for the retire time: detach and let go
+  uint32_t processes = 0;      // looked at
+  uint32_t processes_read = 0; // of those, mappings read because something had changed
+  uint32_t files_opened = 0;
   uint64_t took_ns = 0;
 };
 
 class Discovery {
  public:
-  explicit Discovery(PlacementMode mode, std::string proc = "/proc");
+  // A file that nobody maps stays an object for `retire_ns`, since short processes (curl in a loop) come back to it. Not
+  // for long, because its descriptor pins the container's mount.
+  explicit Discovery(PlacementMode mode, std::string proc = "/proc", uint64_t retire_ns = 30'000'000'000);
   ~Discovery();
 
-  // Looks at all processes. Known files and processes whose mappings did not change cost little.
+  // Looks at all processes. One whose size and start are as before costs one read of its stat file; its mappings are
+  // read again only now and then. Processes that disappear while being read are skipped.
   ScanResult scan();
-  // Looks at one process, after an exec or an executable mmap of it. Processes of objects that exist grow by it.
+  // Looks at one process now, after an exec or an executable mmap of it. The processes of objects grow by it.
   ScanResult scan_process(int32_t pid);
-  // All objects with at least one process, hookable or not.
+  // All objects that are mapped or were until a moment ago, hookable or not.
   std::vector<std::shared_ptr<MappedObject>> objects() const;
 
  private:
   struct State;
+  void read_process(int32_t pid, ScanResult &result, bool force);
+  void retire(ScanResult &result);
+  void list_processes();
+  void list_process(int32_t pid);
   std::unique_ptr<State> state_;
 };
 
