@@ -1,0 +1,62 @@
+// What user space keeps of connections: who is at the ends, which way is which, and where each way stands.
+// Belongs to the reader thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "avro_batch.hpp"
+#include "programs.hpp"
+
+namespace klartext {
+
+struct KnownConnection {
+  kt_key key{};
+  kt_connection kernel{};
+  uint64_t conn_id = 0;
+  std::string container_id;
+  bool tls = false;
+  bool client = false;   // this process is the client
+  bool guessed = false;  // by ports or by who spoke first
+  bool gap[2] = {false, false};
+  int64_t expected[2] = {0, 0}; // by way
+  bool seen[2] = {false, false};
+  uint64_t batch = 0;    // the batch `index` is of
+  uint32_t index = 0;    // in the batch's connections
+};
+
+class ConnectionTable {
+ public:
+  ConnectionTable(const Programs &programs, uint64_t id_seed) : programs_(programs), id_seed_(id_seed) {}
+
+  // The connection an event is of; looked up in the kernel's map when it is new. nullptr where that entry is gone already.
+  KnownConnection *find(const kt_event &event);
+  // Its socket has become known: reads the addresses again.
+  void bind(const kt_event &event);
+  void erase(uint64_t number) { connections_.erase(number); }
+  // Segments of the batch never arrived: whoever had one there has a gap.
+  void mark_lost(uint64_t batch);
+  size_t size() const { return connections_.size(); }
+
+  template <typename Visit> void each(Visit visit) {
+    for (auto &[number, connection] : connections_) visit(number, connection);
+  }
+
+ private:
+  void settle_role(KnownConnection &connection, int way) const;
+  const std::string &container_of(uint32_t pid, uint64_t start_ns);
+
+  const Programs &programs_;
+  uint64_t id_seed_;
+  std::unordered_map<uint64_t, KnownConnection> connections_;
+  struct Process {
+    uint64_t start_ns = 0;
+    std::string container_id;
+  };
+  std::unordered_map<uint32_t, Process> processes_;
+};
+
+uint64_t mix64(uint64_t value);
+
+} // namespace klartext

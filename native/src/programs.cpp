@@ -1,0 +1,198 @@
+#include "programs.hpp"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+namespace klartext {
+
+namespace {
+
+// libbpf writes every failed try to stderr; what matters is in the error that comes back, the last line of it here.
+thread_local std::string last_message;
+
+int keep_message(enum libbpf_print_level level, const char *format, va_list args) {
+  if (level != LIBBPF_WARN) return 0;
+  char line[512];
+  vsnprintf(line, sizeof(line), format, args);
+  last_message.assign(line, strcspn(line, "\n"));
+  return 0;
+}
+
+std::string failure(const std::string &what, int error) {
+  std::string text = what + ": " + strerror(error < 0 ? -error : error);
+  if (!last_message.empty()) text += " (" + last_message + ")";
+  return text;
+}
+
+uint64_t cookie_of(const ProbePoint &point) {
+  uint64_t cookie = static_cast<uint64_t>(point.role);
+  for (size_t i = 0; i < point.arguments.size(); i++) {
+    cookie |= static_cast<uint64_t>(point.arguments[i]) << (8 + 8 * i);
+  }
+  return cookie;
+}
+
+template <typename Sum>
+void sum_counts(int map, uint32_t index, Sum &into) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return;
+  std::vector<kt_loss> values(static_cast<size_t>(cpus));
+  if (bpf_map_lookup_elem(map, &index, values.data()) != 0) return;
+  for (const kt_loss &value : values) {
+    into.count += value.count;
+    into.bytes += value.bytes;
+  }
+}
+
+} // namespace
+
+Programs::~Programs() {
+  detach_all();
+  if (object_) bpf_object__close(object_);
+}
+
+std::string Programs::open(const ProgramOptions &options) {
+  libbpf_set_print(keep_message);
+  last_message.clear();
+  object_ = bpf_object__open_file(options.object_path.c_str(), nullptr);
+  if (!object_) return failure("cannot open " + options.object_path, errno);
+
+  bpf_map *ring = bpf_object__find_map_by_name(object_, "ring");
+  if (!ring || bpf_map__set_max_entries(ring, options.ring_bytes) != 0) return "the ring cannot take this size";
+
+  kt_settings settings{};
+  settings.self_tgid = static_cast<uint32_t>(getpid());
+  settings.tls = options.tls;
+  settings.plain = options.plain;
+  settings.filter_pids = !options.pids.empty();
+  // Early enough that the reader gets going before the ring is full, late enough that it wakes seldom.
+  settings.wake_bytes = options.ring_bytes / 8;
+  settings.call_bytes_max = options.call_bytes_max;
+  bpf_map *rodata = bpf_object__find_map_by_name(object_, ".rodata");
+  if (!rodata || bpf_map__set_initial_value(rodata, &settings, sizeof(settings)) != 0) return "the settings do not fit";
+
+  const int loaded = bpf_object__load(object_);
+  if (loaded != 0) return failure("the kernel refuses the BPF programs", loaded);
+  for (const uint32_t pid : options.pids) {
+    const uint8_t one = 1;
+    bpf_map_update_elem(bpf_object__find_map_fd_by_name(object_, "targets"), &pid, &one, BPF_ANY);
+  }
+  seed_listening_ports();
+  return attach_tracepoints(options);
+}
+
+std::string Programs::attach_tracepoints(const ProgramOptions &) {
+  bpf_program *program = nullptr;
+  bpf_object__for_each_program(program, object_) {
+    const char *section = bpf_program__section_name(program);
+    if (strncmp(section, "tp/", 3) != 0) continue;
+    bpf_link *link = bpf_program__attach(program);
+    if (!link) {
+      // A kernel without one of the calls has no one who calls it.
+      if (errno == ENOENT) continue;
+      return failure(std::string("cannot attach ") + section, errno);
+    }
+    links_.push_back(link);
+  }
+  return "";
+}
+
+size_t Programs::attach(uint64_t object, const ProbePlan &plan, const std::string &attach_path, bool bio_write,
+                        std::string &error) {
+  bpf_program *enter = bpf_object__find_program_by_name(object_, "tls_enter");
+  bpf_program *leave = bpf_object__find_program_by_name(object_, "tls_return");
+  bpf_program *bio = bpf_object__find_program_by_name(object_, "bio_write");
+  std::vector<bpf_link *> links;
+  size_t attached = 0;
+  for (const ProbePoint &point : plan.points) {
+    const bool is_bio = point.role == Role::bio_write;
+    if (is_bio != bio_write) continue;
+    LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie_of(point));
+    // The return probe first: an entry that nobody answers would leave the thread marked.
+    if (!is_bio && point.return_offset != NO_OFFSET) {
+      opts.retprobe = true;
+      bpf_link *link = bpf_program__attach_uprobe_opts(leave, -1, attach_path.c_str(), point.return_offset, &opts);
+      if (!link) {
+        error = failure("cannot probe the return of " + point.symbol, errno);
+        continue;
+      }
+      links.push_back(link);
+    }
+    opts.retprobe = false;
+    bpf_link *link = bpf_program__attach_uprobe_opts(is_bio ? bio : enter, -1, attach_path.c_str(), point.entry_offset, &opts);
+    if (!link) {
+      error = failure("cannot probe " + point.symbol, errno);
+      continue;
+    }
+    links.push_back(link);
+    attached += 1;
+  }
+  const std::lock_guard lock(probes_mutex_);
+  auto &known = probes_[object];
+  known.insert(known.end(), links.begin(), links.end());
+  return attached;
+}
+
+void Programs::detach(uint64_t object) {
+  std::vector<bpf_link *> links;
+  {
+    const std::lock_guard lock(probes_mutex_);
+    const auto found = probes_.find(object);
+    if (found == probes_.end()) return;
+    links.swap(found->second);
+    probes_.erase(found);
+  }
+  for (bpf_link *link : links) bpf_link__destroy(link);
+}
+
+void Programs::detach_all() {
+  for (bpf_link *link : links_) bpf_link__destroy(link);
+  links_.clear();
+  std::vector<uint64_t> objects;
+  {
+    const std::lock_guard lock(probes_mutex_);
+    for (const auto &[object, links] : probes_) objects.push_back(object);
+  }
+  for (const uint64_t object : objects) detach(object);
+}
+
+int Programs::ring_fd() const { return bpf_object__find_map_fd_by_name(object_, "ring"); }
+
+bool Programs::find_connection(bool tls, const kt_key &key, kt_connection &into) const {
+  return bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(object_, tls ? "tls" : "sockets"), &key, &into) == 0;
+}
+
+void Programs::forget_connection(bool tls, const kt_key &key) const {
+  bpf_map_delete_elem(bpf_object__find_map_fd_by_name(object_, tls ? "tls" : "sockets"), &key);
+}
+
+LossCounts Programs::counts() const {
+  LossCounts counts;
+  const int losses = bpf_object__find_map_fd_by_name(object_, "losses");
+  const int seen = bpf_object__find_map_fd_by_name(object_, "seen");
+  for (uint32_t i = 0; i < KT_LOSS_COUNT; i++) sum_counts(losses, i, counts.by_reason[i]);
+  for (uint32_t i = 0; i < KT_SEEN_COUNT; i++) sum_counts(seen, i, counts.seen[i]);
+  return counts;
+}
+
+// Which local ports listen already: state 0A in /proc/net/tcp and tcp6.
+void Programs::seed_listening_ports() {
+  const int map = bpf_object__find_map_fd_by_name(object_, "listening");
+  for (const char *path : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    FILE *file = fopen(path, "re");
+    if (!file) continue;
+    char line[512];
+    while (fgets(line, sizeof(line), file)) {
+      unsigned port = 0, state = 0;
+      if (sscanf(line, "%*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port, &state) != 2 || state != 0x0a) continue;
+      const uint16_t key = static_cast<uint16_t>(port);
+      const uint8_t one = 1;
+      bpf_map_update_elem(map, &key, &one, BPF_ANY);
+    }
+    fclose(file);
+  }
+}
+
+} // namespace klartext

@@ -1,0 +1,65 @@
+// The BPF programs: loaded, their probes placed, their maps read. Errors come back as one line.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "discovery.hpp"
+#include "segment.h"
+
+namespace klartext {
+
+struct ProgramOptions {
+  std::string object_path; // capture.bpf.o
+  uint32_t ring_bytes = 16 << 20; // power of two
+  uint32_t call_bytes_max = KT_CALL_BYTES_MAX;
+  bool tls = true;
+  bool plain = true;
+  std::vector<uint32_t> pids; // empty: all processes
+};
+
+struct LossCounts {
+  std::array<kt_loss, KT_LOSS_COUNT> by_reason{};
+  std::array<kt_loss, KT_SEEN_COUNT> seen{};
+};
+
+class Programs {
+ public:
+  Programs() = default;
+  Programs(const Programs &) = delete;
+  Programs &operator=(const Programs &) = delete;
+  ~Programs();
+
+  // Loads everything and attaches what is not in a library. "" or what went wrong.
+  std::string open(const ProgramOptions &options);
+  // Probes of one file; `attach_path` must stay valid during the call only. Answers how many points could be attached.
+  // Points of the role bio_write are left out unless asked for. Safe against detach() on another thread.
+  size_t attach(uint64_t object, const ProbePlan &plan, const std::string &attach_path, bool bio_write, std::string &error);
+  void detach(uint64_t object);
+  // No program runs after it; what is in the ring stays.
+  void detach_all();
+
+  int ring_fd() const;
+  // False where the entry is gone.
+  bool find_connection(bool tls, const kt_key &key, kt_connection &into) const;
+  void forget_connection(bool tls, const kt_key &key) const;
+  LossCounts counts() const;
+
+ private:
+  std::string attach_tracepoints(const ProgramOptions &options);
+  void seed_listening_ports();
+
+  bpf_object *object_ = nullptr;
+  std::vector<bpf_link *> links_;
+  std::mutex probes_mutex_;
+  std::map<uint64_t, std::vector<bpf_link *>> probes_;
+};
+
+} // namespace klartext
