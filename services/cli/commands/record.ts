@@ -1,0 +1,47 @@
+import { ArchiveWriter } from '../../adapters/archive/writer.js'
+import { NativeSource } from '../../capture/native_source.js'
+import { EXIT, UsageError } from '../../core/errors.js'
+import { type Command, type CommandInput, text, wholeNumber } from '../command.js'
+import { untilStopped } from '../signals.js'
+
+export const record: Command = {
+  name: 'record',
+  usage: '-o FILE',
+  summary: "this host's traffic, live, to a segment archive",
+  details:
+    'Runs until Ctrl-C, SIGTERM or --seconds; everything captured up to then is in the file. The archive holds plaintext:\n' +
+    'it is made readable for its owner only.',
+  options: {
+    output: { type: 'string', short: 'o', value: 'FILE', help: 'the archive, usually .ktseg' },
+    seconds: { type: 'string', value: 'N', help: 'stop by itself after N seconds' },
+    pid: { type: 'string', value: 'PID,...', help: 'these processes only' },
+    'tls-only': { type: 'boolean', help: 'leave plain sockets out' },
+  },
+  run,
+}
+
+async function run(input: CommandInput): Promise<number> {
+  const output = text(input, 'output')
+  if (output === undefined || input.positionals.length > 0) {
+    throw new UsageError('klartext record: name the archive with -o FILE; see klartext record --help')
+  }
+  const seconds = wholeNumber(input, 'seconds', 0, 0, 86_400)
+  const pids = text(input, 'pid')?.split(',').map(Number)
+  if (pids?.some((pid) => !Number.isInteger(pid) || pid <= 0)) throw new UsageError('--pid takes process ids, divided by commas')
+  const source = new NativeSource({ plain: input.values['tls-only'] !== true, ...(pids === undefined ? {} : { pids }) })
+  const archive = new ArchiveWriter(output)
+  source.start()
+  process.stderr.write(`recording to ${output}; Ctrl-C ends it\n`)
+  const writing = (async () => {
+    for await (const batch of source.rawBatches()) archive.append(batch)
+  })()
+  await Promise.race([untilStopped(seconds), writing])
+  await source.stop()
+  await writing
+  archive.close()
+  const stats = source.stats()
+  process.stderr.write(`${stats?.segments ?? 0} segments, ${stats?.payloadBytes ?? 0} bytes of payload in ${archive.batches} batches\n`)
+  const lost = Object.entries(stats?.lost ?? {}).filter(([reason, { count }]) => reason !== 'muted' && count > 0)
+  for (const [reason, { count, bytes }] of lost) process.stderr.write(`  ${reason}: ${count} times, ${bytes} bytes\n`)
+  return lost.length > 0 ? EXIT.losses : EXIT.done
+}
