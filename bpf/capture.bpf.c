@@ -98,7 +98,7 @@ static __always_inline u64 first_address(u64 address, u64 vectors, u64 *size)
  * `size` bytes passed on a socket. `address` is the buffer, or 0 where `vectors` (t->count of them) describe it; both 0:
  * the bytes never were in user memory.
  */
-static __noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address, u64 vectors)
+__noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address, u64 vectors)
 {
   if (!t)
     return 0;

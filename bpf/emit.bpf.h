@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/* Functions without `static` are verified once, by themselves: with their callers together they exceed the verifier's budget. */
 /* Bytes from user memory into the ring. Positions were advanced before, so that whatever fails here is a visible jump. */
 #ifndef KLARTEXT_EMIT_H
 #define KLARTEXT_EMIT_H
@@ -39,7 +40,7 @@ static __always_inline void fill_event(struct kt_event *event, const struct run 
 
 /* The ring takes sizes that are known when the program is verified: one function per class of size. */
 #define EMIT_CLASS(SIZE)                                                                                               \
-  static __noinline int emit_##SIZE(struct run *run, u32 size)                                                         \
+  __noinline int emit_##SIZE(struct run *run, u32 size)                                                                \
   {                                                                                                                    \
     if (!run)                                                                                                          \
       return 0;                                                                                                        \
@@ -97,7 +98,7 @@ static long emit_chunk(u32 index, struct run *run)
 }
 
 /* Bytes that passed and were not copied. */
-static __noinline int emit_position(struct run *run, u64 size, u32 flags)
+__noinline int emit_position(struct run *run, u64 size, u32 flags)
 {
   if (!run || size == 0)
     return 0;
@@ -111,24 +112,27 @@ static __noinline int emit_position(struct run *run, u64 size, u32 flags)
 }
 
 /* Copies `run->left` bytes at `run->address`; what exceeds the limit of a call passes as position only. */
-static __noinline int emit_run(struct run *run)
+__noinline int emit_run(struct run *run)
 {
   if (!run)
     return 0;
+  /* bpf_loop takes a context on this function's own stack. */
+  struct run rest = *run;
   u64 beyond = 0;
-  if (run->left > settings.call_bytes_max) {
-    beyond = run->left - settings.call_bytes_max;
-    run->left = settings.call_bytes_max;
+  if (rest.left > settings.call_bytes_max) {
+    beyond = rest.left - settings.call_bytes_max;
+    rest.left = settings.call_bytes_max;
   }
-  if (run->left <= KT_CHUNK_BYTES_MAX)
-    emit_chunk(0, run);
+  if (rest.left <= KT_CHUNK_BYTES_MAX)
+    emit_chunk(0, &rest);
   else
-    bpf_loop(KT_CALL_BYTES_MAX / KT_CHUNK_BYTES_MAX + 1, emit_chunk, run, 0);
+    bpf_loop(KT_CALL_BYTES_MAX / KT_CHUNK_BYTES_MAX + 1, emit_chunk, &rest, 0);
   if (beyond) {
     count_loss(KT_LOSS_TOO_LONG, beyond);
-    emit_position(run, beyond, KT_TRUNCATED);
-    run->position += beyond;
+    emit_position(&rest, beyond, KT_TRUNCATED);
+    rest.position += beyond;
   }
+  *run = rest;
   return 0;
 }
 

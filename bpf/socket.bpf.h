@@ -4,7 +4,7 @@
 #define KLARTEXT_SOCKET_H
 
 /* The socket behind a descriptor of this process, NULL for anything that is no internet socket. */
-static __noinline u64 socket_of(s32 descriptor)
+__noinline u64 socket_of(s32 descriptor)
 {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct fdtable *table = BPF_CORE_READ(task, files, fdt);
@@ -25,7 +25,7 @@ static __noinline u64 socket_of(s32 descriptor)
 }
 
 /* Addresses and role of a socket into a connection. */
-static __noinline int describe_socket(struct kt_connection *c, u64 socket)
+__noinline int describe_socket(struct kt_connection *c, u64 socket)
 {
   if (!c)
     return 0;
@@ -107,7 +107,7 @@ static __noinline int bind_tls(struct kt_key *key, u64 socket)
 }
 
 /* The beginning of a TLS record that is long enough to be the only one of its kind. 0 = no such thing. */
-static __noinline u64 record_hash(u64 address, u64 size, u32 tgid)
+__noinline u64 record_hash(u64 address, u64 size, u32 tgid)
 {
   u64 words[4] = {};
   if (size < sizeof(words) || bpf_probe_read_user(words, sizeof(words), (void *)address))
