@@ -136,28 +136,41 @@ __noinline int emit_run(struct run *run)
   return 0;
 }
 
+/* A notice carries the whole connection: its entry may be gone from the map before the addon reads the ring. */
 static __always_inline void emit_notice(u8 kind, u8 source, const struct kt_key *key, const struct kt_connection *c,
                                         u32 flags)
 {
-  struct kt_event *event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
-  if (!event) {
+  struct {
+    struct kt_event event;
+    struct kt_connection connection;
+  } *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+  if (!record) {
     count_loss(KT_LOSS_RING_FULL, 0);
     return;
   }
+  struct kt_event *event = &record->event;
   event->kind = kind;
   event->source = source;
   event->way = 0;
-  event->carrier = c && c->ssl != 0;
+  event->carrier = 0;
   event->flags = flags;
   event->key = *key;
-  event->number = c ? c->number : 0;
+  event->number = 0;
   event->position = 0;
   event->time_ns = bpf_ktime_get_ns();
   event->length = 0;
   event->captured = 0;
-  event->ends[0] = c ? c->position[0] : 0;
-  event->ends[1] = c ? c->position[1] : 0;
-  bpf_ringbuf_submit(event, wake_flags());
+  event->ends[0] = 0;
+  event->ends[1] = 0;
+  if (c) {
+    event->carrier = c->ssl != 0;
+    event->number = c->number;
+    event->ends[0] = c->position[0];
+    event->ends[1] = c->position[1];
+    event->captured = sizeof(record->connection);
+    record->connection = *c;
+  }
+  bpf_ringbuf_submit(record, wake_flags());
 }
 
 /* Starts a run on a connection: advances the position first. */

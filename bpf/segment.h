@@ -89,9 +89,9 @@ struct kt_connection {
 #define KT_EVENT_UNBOUND 4
 /* A process was executed or mapped code: look for libraries. */
 #define KT_EVENT_EXEC 5
-#define KT_EVENT_EXIT 6
+#define KT_EVENT_OPEN 6
 
-/* Head of every record in the ring; `captured` payload bytes follow. */
+/* Head of every record in the ring. `captured` payload bytes follow; for OPEN, BIND and CLOSE they are the kt_connection. */
 struct kt_event {
   u8 kind;
   u8 source;

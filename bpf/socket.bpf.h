@@ -81,6 +81,7 @@ static __noinline struct kt_connection *socket_connection(struct kt_key *key)
   describe_process(&new);
   describe_socket(&new, key->object);
   bpf_map_update_elem(&sockets, key, &new, BPF_NOEXIST);
+  emit_notice(KT_EVENT_OPEN, KT_SOURCE_SOCKET, key, &new, 0);
   return bpf_map_lookup_elem(&sockets, key);
 }
 

@@ -67,6 +67,7 @@ static __noinline struct kt_connection *tls_connection(struct kt_key *key, u8 fr
   new.fresh = fresh;
   describe_process(&new);
   bpf_map_update_elem(&tls, key, &new, BPF_NOEXIST);
+  emit_notice(KT_EVENT_OPEN, KT_SOURCE_TLS, key, &new, 0);
   return bpf_map_lookup_elem(&tls, key);
 }
 

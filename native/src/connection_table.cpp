@@ -19,14 +19,16 @@ uint64_t mix64(uint64_t value) {
   return value ^ (value >> 31);
 }
 
-KnownConnection *ConnectionTable::find(const kt_event &event) {
+KnownConnection *ConnectionTable::find(const kt_event &event, const kt_connection *kernel) {
   const auto found = connections_.find(event.number);
   if (found != connections_.end()) return &found->second;
   KnownConnection fresh;
   fresh.tls = event.source == KT_SOURCE_TLS;
   fresh.key = event.key;
-  // The map may have gone on to another life of the same key; then only the number and the ways are known.
-  if (!programs_.find_connection(fresh.tls, event.key, fresh.kernel) || fresh.kernel.number != event.number) {
+  if (kernel) {
+    fresh.kernel = *kernel;
+  } else if (!programs_.find_connection(fresh.tls, event.key, fresh.kernel) || fresh.kernel.number != event.number) {
+    // The map may have gone on to another life of the same key; then only the number and the ways are known.
     if (event.kind == KT_EVENT_CLOSE) return nullptr;
     fresh.kernel = kt_connection{};
     fresh.kernel.number = event.number;
@@ -35,11 +37,12 @@ KnownConnection *ConnectionTable::find(const kt_event &event) {
   }
   fresh.conn_id = mix64(id_seed_ + event.number);
   fresh.container_id = container_of(fresh.kernel.tgid, fresh.kernel.process_start_ns);
-  settle_role(fresh, event.way);
   return &connections_.emplace(event.number, std::move(fresh)).first->second;
 }
 
-void ConnectionTable::settle_role(KnownConnection &connection, int way) const {
+void ConnectionTable::settle_role(KnownConnection &connection, int way) {
+  if (connection.settled) return;
+  connection.settled = true;
   const kt_connection &kernel = connection.kernel;
   if (kernel.role != KT_ROLE_UNKNOWN) {
     connection.client = kernel.role == KT_ROLE_CLIENT;
@@ -51,20 +54,14 @@ void ConnectionTable::settle_role(KnownConnection &connection, int way) const {
   connection.client = kernel.address_size > 0 ? kernel.local_port > kernel.peer_port : way == KT_EGRESS;
 }
 
-void ConnectionTable::bind(const kt_event &event) {
-  const auto found = connections_.find(event.number);
-  if (found == connections_.end()) {
-    find(event);
-    return;
+KnownConnection *ConnectionTable::bind(const kt_event &event, const kt_connection *kernel) {
+  KnownConnection *connection = find(event, kernel);
+  if (connection && kernel) {
+    connection->kernel = *kernel;
+    // Its row in the batch is out of date.
+    connection->batch = 0;
   }
-  KnownConnection &connection = found->second;
-  kt_connection kernel{};
-  if (!programs_.find_connection(connection.tls, connection.key, kernel) || kernel.number != event.number) return;
-  const bool nothing_sent = !connection.seen[0] && !connection.seen[1];
-  connection.kernel = kernel;
-  connection.batch = 0;
-  // Directions that were handed out stay as they are: the decoder turns a wrong guess as a whole.
-  if (nothing_sent) settle_role(connection, event.way);
+  return connection;
 }
 
 void ConnectionTable::mark_lost(uint64_t batch) {

@@ -18,6 +18,7 @@ struct KnownConnection {
   std::string container_id;
   bool tls = false;
   bool client = false;   // this process is the client
+  bool settled = false;  // `client` and `guessed` are decided
   bool guessed = false;  // by ports or by who spoke first
   bool gap[2] = {false, false};
   int64_t expected[2] = {0, 0}; // by way
@@ -30,10 +31,14 @@ class ConnectionTable {
  public:
   ConnectionTable(const Programs &programs, uint64_t id_seed) : programs_(programs), id_seed_(id_seed) {}
 
-  // The connection an event is of; looked up in the kernel's map when it is new. nullptr where that entry is gone already.
-  KnownConnection *find(const kt_event &event);
-  // Its socket has become known: reads the addresses again.
-  void bind(const kt_event &event);
+  // The connection an event is of. `kernel` is what the event carries of it, or nullptr; a connection whose OPEN was lost
+  // is looked up in the kernel's map. nullptr for the close of one that was never heard of.
+  KnownConnection *find(const kt_event &event, const kt_connection *kernel);
+  // Its socket has become known.
+  KnownConnection *bind(const kt_event &event, const kt_connection *kernel);
+  // Which end this process is, decided with the first bytes, which went `way`. Directions that were handed out stay as
+  // they are: a wrong guess is turned as a whole by the decoder.
+  static void settle_role(KnownConnection &connection, int way);
   void erase(uint64_t number) { connections_.erase(number); }
   // Segments of the batch never arrived: whoever had one there has a gap.
   void mark_lost(uint64_t batch);
@@ -44,7 +49,6 @@ class ConnectionTable {
   }
 
  private:
-  void settle_role(KnownConnection &connection, int way) const;
   const std::string &container_of(uint32_t pid, uint64_t start_ns);
 
   const Programs &programs_;

@@ -271,7 +271,7 @@ void Discovery::read_process(int32_t pid, ScanResult &result, bool force) {
   State &state = *state_;
   ProcessStat stat;
   const std::string folder = state.folder(pid);
-  if (!read_proc_file(folder + "/stat", state.text, 4096) || !parse_stat(state.text, stat) || stat.virtual_bytes == 0) return;
+  if (!read_proc_file(folder + "/stat", state.text, 4096, true) || !parse_stat(state.text, stat) || stat.virtual_bytes == 0) return;
   result.processes++;
 
   State::Process &process = state.processes[pid];

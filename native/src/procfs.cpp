@@ -55,7 +55,7 @@ bool parse_mapping(std::string_view line, ExecutableMapping &mapping) {
 
 } // namespace
 
-bool read_proc_file(const std::string &path, std::string &into, size_t size_max) {
+bool read_proc_file(const std::string &path, std::string &into, size_t size_max, bool one_line) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   size_t size = 0;
@@ -66,11 +66,14 @@ bool read_proc_file(const std::string &path, std::string &into, size_t size_max)
       if (size >= size_max) break;
       into.resize(size * 2);
     }
-    const ssize_t got = read(fd, into.data() + size, into.size() - size);
+    const size_t room = into.size() - size;
+    const ssize_t got = read(fd, into.data() + size, room);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) good = false;
     if (got <= 0) break;
     size += static_cast<size_t>(got);
+    // One line that leaves room is the whole of a one-line file, and saves the read that says so.
+    if (one_line && static_cast<size_t>(got) < room && into[size - 1] == '\n') break;
   }
   close(fd);
   into.resize(size);

@@ -30,8 +30,9 @@ struct ExecutableMapping {
   std::string_view path; // into the text that was parsed
 };
 
-// Whole file as it reads now, at most `size_max` bytes; false if it cannot be read.
-bool read_proc_file(const std::string &path, std::string &into, size_t size_max);
+// Whole file as it reads now, at most `size_max` bytes; false if it cannot be read. `one_line` saves a call on files of
+// one line.
+bool read_proc_file(const std::string &path, std::string &into, size_t size_max, bool one_line = false);
 
 bool parse_stat(std::string_view text, ProcessStat &stat);
 std::vector<ExecutableMapping> parse_executable_mappings(std::string_view maps);

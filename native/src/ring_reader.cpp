@@ -78,19 +78,26 @@ void RingReader::run() {
 }
 
 void RingReader::handle(const kt_event &event, const uint8_t *payload) {
+  kt_connection carried{};
+  const bool carries = event.kind != KT_EVENT_SEGMENT && event.captured == sizeof(carried);
+  if (carries) memcpy(&carried, payload, sizeof(carried));
+  const kt_connection *kernel = carries ? &carried : nullptr;
   switch (event.kind) {
     case KT_EVENT_SEGMENT:
       return segment(event, payload);
+    case KT_EVENT_OPEN:
+      table_.find(event, kernel);
+      return;
     case KT_EVENT_BIND: {
-      table_.bind(event);
-      KnownConnection *connection = table_.find(event);
-      if (!connection) return;
+      KnownConnection *connection = table_.bind(event, kernel);
+      // Before the first bytes there is nobody to tell.
+      if (!connection || !connection->settled) return;
       batch_.add_segment(index_of(*connection), Direction::to_server, connection->expected[connection->client ? KT_EGRESS : KT_INGRESS], 0,
                          wall_ns(event.time_ns), KT_BIND, nullptr, 0);
       return;
     }
     case KT_EVENT_CLOSE: {
-      KnownConnection *connection = table_.find(event);
+      KnownConnection *connection = table_.find(event, kernel);
       if (!connection) {
         counts_.unknown_closes += 1;
         return;
@@ -107,9 +114,10 @@ void RingReader::handle(const kt_event &event, const uint8_t *payload) {
 }
 
 void RingReader::segment(const kt_event &event, const uint8_t *payload) {
-  KnownConnection *connection = table_.find(event);
+  KnownConnection *connection = table_.find(event, nullptr);
   if (!connection) return;
   const int way = event.way & 1;
+  ConnectionTable::settle_role(*connection, way);
   uint32_t flags = event.flags;
   const auto position = static_cast<int64_t>(event.position);
   // What came before the first segment that arrives is either lost or was never ours to see.
@@ -128,6 +136,7 @@ void RingReader::segment(const kt_event &event, const uint8_t *payload) {
 }
 
 void RingReader::close(KnownConnection &connection, uint64_t number, uint64_t time_ns, uint32_t flags, const uint64_t ends[2]) {
+  ConnectionTable::settle_role(connection, KT_EGRESS);
   const uint32_t index = index_of(connection);
   for (const int way : {KT_INGRESS, KT_EGRESS}) {
     const bool to_server = (way == KT_EGRESS) == connection.client;
@@ -202,7 +211,7 @@ void RingReader::sweep() {
   for (const uint64_t number : dead) {
     kt_event event{};
     event.number = number;
-    KnownConnection *connection = table_.find(event);
+    KnownConnection *connection = table_.find(event, nullptr);
     if (!connection) continue;
     programs_.forget_connection(true, connection->key);
     const uint64_t ends[2] = {static_cast<uint64_t>(connection->expected[0]), static_cast<uint64_t>(connection->expected[1])};
