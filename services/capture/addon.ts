@@ -13,7 +13,8 @@ let loaded: Addon | null = null
 /** Throws KlartextError where it was not built or does not fit this system. */
 export function loadAddon(): Addon {
   if (loaded !== null) return loaded
-  if (!existsSync(ADDON_PATH)) throw new KlartextError('ADDON_MISSING', 'the native addon is not built: run npm run build')
+  if (!existsSync(ADDON_PATH))
+    throw new KlartextError('ADDON_MISSING', 'the native addon is not built: run npm run build')
   try {
     loaded = createRequire(import.meta.url)(ADDON_PATH) as Addon
   } catch (error) {

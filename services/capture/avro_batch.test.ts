@@ -31,13 +31,44 @@ const SIDES = ['unknown', 'client', 'server']
 const DIRECTIONS = ['to_server', 'to_client']
 const BASE_NS = 1_795_392_000_123_456_789n
 
-interface Header { cluster: string; node: string; bootId: string; version: string; sequence: bigint; baseNs: bigint }
-interface Connection {
-  id: bigint; transport: number; side: number; source: string; clientIp: Buffer; clientPort: number; serverIp: Buffer
-  serverPort: number; pid: number; startNs: bigint; comm: Buffer; cgroup: bigint; container: string; tls: string
+interface Header {
+  cluster: string
+  node: string
+  bootId: string
+  version: string
+  sequence: bigint
+  baseNs: bigint
 }
-interface Item { connection: number; direction: number; position: bigint; length: bigint; timeNs: bigint; flags: number; payload: Buffer }
-interface Batch { header: Header; connections: Connection[]; segments: Item[] }
+interface Connection {
+  id: bigint
+  transport: number
+  side: number
+  source: string
+  clientIp: Buffer
+  clientPort: number
+  serverIp: Buffer
+  serverPort: number
+  pid: number
+  startNs: bigint
+  comm: Buffer
+  cgroup: bigint
+  container: string
+  tls: string
+}
+interface Item {
+  connection: number
+  direction: number
+  position: bigint
+  length: bigint
+  timeNs: bigint
+  flags: number
+  payload: Buffer
+}
+interface Batch {
+  header: Header
+  connections: Connection[]
+  segments: Item[]
+}
 
 const hex = (value: string | Buffer): string => Buffer.from(value as string).toString('hex') || '-'
 
@@ -46,11 +77,30 @@ function script(batches: readonly Batch[]): string {
   for (const { header: h, connections, segments } of batches) {
     lines.push(['begin', hex(h.cluster), hex(h.node), hex(h.bootId), hex(h.version), h.sequence, h.baseNs].join(' '))
     for (const c of connections) {
-      lines.push(['connection', c.id, c.transport, c.side, hex(c.source), hex(c.clientIp), c.clientPort, hex(c.serverIp),
-        c.serverPort, c.pid, c.startNs, hex(c.comm), c.cgroup, hex(c.container), hex(c.tls)].join(' '))
+      lines.push(
+        [
+          'connection',
+          c.id,
+          c.transport,
+          c.side,
+          hex(c.source),
+          hex(c.clientIp),
+          c.clientPort,
+          hex(c.serverIp),
+          c.serverPort,
+          c.pid,
+          c.startNs,
+          hex(c.comm),
+          c.cgroup,
+          hex(c.container),
+          hex(c.tls),
+        ].join(' '),
+      )
     }
     for (const s of segments) {
-      lines.push(['segment', s.connection, s.direction, s.position, s.length, s.timeNs, s.flags, hex(s.payload)].join(' '))
+      lines.push(
+        ['segment', s.connection, s.direction, s.position, s.length, s.timeNs, s.flags, hex(s.payload)].join(' '),
+      )
     }
     lines.push('finish')
   }
@@ -79,16 +129,37 @@ function expected({ header: h, connections, segments }: Batch): object {
     return bytes
   }
   return {
-    format_version: 1, cluster: h.cluster, node: h.node, boot_id: h.bootId, capturer_version: h.version,
-    sequence: h.sequence, base_time_ns: h.baseNs,
+    format_version: 1,
+    cluster: h.cluster,
+    node: h.node,
+    boot_id: h.bootId,
+    capturer_version: h.version,
+    sequence: h.sequence,
+    base_time_ns: h.baseNs,
     connections: connections.map((c) => ({
-      conn_id: id(c.id), transport: TRANSPORTS[c.transport], side: SIDES[c.side], source: c.source, client_ip: c.clientIp,
-      client_port: c.clientPort, server_ip: c.serverIp, server_port: c.serverPort, pid: c.pid, process_start_ns: c.startNs,
-      comm: c.comm.toString('utf8'), cgroup_id: c.cgroup, container_id: c.container, tls_version: c.tls,
+      conn_id: id(c.id),
+      transport: TRANSPORTS[c.transport],
+      side: SIDES[c.side],
+      source: c.source,
+      client_ip: c.clientIp,
+      client_port: c.clientPort,
+      server_ip: c.serverIp,
+      server_port: c.serverPort,
+      pid: c.pid,
+      process_start_ns: c.startNs,
+      comm: c.comm.toString('utf8'),
+      cgroup_id: c.cgroup,
+      container_id: c.container,
+      tls_version: c.tls,
     })),
     segments: segments.map((s) => ({
-      connection: s.connection, direction: DIRECTIONS[s.direction], position: s.position, length: s.length,
-      time_offset_ns: BigInt.asIntN(64, s.timeNs - h.baseNs), flags: s.flags, payload: s.payload,
+      connection: s.connection,
+      direction: DIRECTIONS[s.direction],
+      position: s.position,
+      length: s.length,
+      time_offset_ns: BigInt.asIntN(64, s.timeNs - h.baseNs),
+      flags: s.flags,
+      payload: s.payload,
     })),
   }
 }
@@ -108,18 +179,46 @@ function check(batches: readonly Batch[], sizeHint: number): Buffer[] {
   return encoded
 }
 
-const HEADER: Header = { cluster: 'c', node: 'knoten-ü', bootId: 'b-1', version: '0.1.0', sequence: 7n, baseNs: BASE_NS }
+const HEADER: Header = {
+  cluster: 'c',
+  node: 'knoten-ü',
+  bootId: 'b-1',
+  version: '0.1.0',
+  sequence: 7n,
+  baseNs: BASE_NS,
+}
 
 function connection(id: bigint, change: Partial<Connection> = {}): Connection {
   return {
-    id, transport: 0, side: 2, source: 'openssl', clientIp: Buffer.from([10, 0, 0, 1]), clientPort: 40_000,
-    serverIp: Buffer.from([10, 0, 0, 2]), serverPort: 443, pid: 1234, startNs: 987_654_321n, comm: Buffer.from('nginx'),
-    cgroup: 42n, container: '', tls: '1.3', ...change,
+    id,
+    transport: 0,
+    side: 2,
+    source: 'openssl',
+    clientIp: Buffer.from([10, 0, 0, 1]),
+    clientPort: 40_000,
+    serverIp: Buffer.from([10, 0, 0, 2]),
+    serverPort: 443,
+    pid: 1234,
+    startNs: 987_654_321n,
+    comm: Buffer.from('nginx'),
+    cgroup: 42n,
+    container: '',
+    tls: '1.3',
+    ...change,
   }
 }
 
 function segment(change: Partial<Item> = {}): Item {
-  return { connection: 0, direction: 0, position: 0n, length: 0n, timeNs: BASE_NS, flags: 0, payload: Buffer.alloc(0), ...change }
+  return {
+    connection: 0,
+    direction: 0,
+    position: 0n,
+    length: 0n,
+    timeNs: BASE_NS,
+    flags: 0,
+    payload: Buffer.alloc(0),
+    ...change,
+  }
 }
 
 function pattern(size: number): Buffer {
@@ -132,27 +231,69 @@ test('edge values of every field survive', { skip }, () => {
   const batch: Batch = {
     header: { ...HEADER, sequence: 2n ** 63n - 1n },
     connections: [
-      connection(0n, { transport: 2, side: 0, source: '', clientIp: Buffer.alloc(0), clientPort: 0, serverIp: Buffer.alloc(0),
-        serverPort: 0, pid: 0, startNs: 0n, comm: Buffer.alloc(0), cgroup: 0n, tls: '' }),
-      connection(2n ** 64n - 1n, { transport: 1, side: 1, clientIp: Buffer.alloc(16, 0xfe), clientPort: 65535,
-        serverIp: Buffer.alloc(16, 1), serverPort: 65535, pid: 2 ** 31 - 1, startNs: 2n ** 63n - 1n,
-        comm: Buffer.from('größe 日本 \u{1f600}'), cgroup: -(2n ** 63n), container: 'f'.repeat(64) }),
+      connection(0n, {
+        transport: 2,
+        side: 0,
+        source: '',
+        clientIp: Buffer.alloc(0),
+        clientPort: 0,
+        serverIp: Buffer.alloc(0),
+        serverPort: 0,
+        pid: 0,
+        startNs: 0n,
+        comm: Buffer.alloc(0),
+        cgroup: 0n,
+        tls: '',
+      }),
+      connection(2n ** 64n - 1n, {
+        transport: 1,
+        side: 1,
+        clientIp: Buffer.alloc(16, 0xfe),
+        clientPort: 65535,
+        serverIp: Buffer.alloc(16, 1),
+        serverPort: 65535,
+        pid: 2 ** 31 - 1,
+        startNs: 2n ** 63n - 1n,
+        comm: Buffer.from('größe 日本 \u{1f600}'),
+        cgroup: -(2n ** 63n),
+        container: 'f'.repeat(64),
+      }),
     ],
     segments: [
       segment({ timeNs: BASE_NS - 1n }),
-      segment({ connection: 1, direction: 1, position: 2n ** 53n, length: 2n ** 53n + 1n, timeNs: BASE_NS - 10n ** 12n, flags: 1024 }),
+      segment({
+        connection: 1,
+        direction: 1,
+        position: 2n ** 53n,
+        length: 2n ** 53n + 1n,
+        timeNs: BASE_NS - 10n ** 12n,
+        flags: 1024,
+      }),
       segment({ position: 63n, length: 64n, timeNs: BASE_NS + 2n ** 40n, flags: 1, payload: Buffer.from([0]) }),
-      segment({ position: 2n ** 63n - 1n, length: -1n, timeNs: -(2n ** 63n), flags: 2 ** 31 - 1, payload: pattern(127) }),
+      segment({
+        position: 2n ** 63n - 1n,
+        length: -1n,
+        timeNs: -(2n ** 63n),
+        flags: 2 ** 31 - 1,
+        payload: pattern(127),
+      }),
     ],
   }
   check([batch], 65_536)
 })
 
 test('batches without connections or segments are whole batches', { skip }, () => {
-  check([
-    { header: { ...HEADER, cluster: '', node: '', bootId: '', version: '', sequence: 0n, baseNs: 0n }, connections: [], segments: [] },
-    { header: HEADER, connections: [connection(1n)], segments: [] },
-  ], 65_536)
+  check(
+    [
+      {
+        header: { ...HEADER, cluster: '', node: '', bootId: '', version: '', sequence: 0n, baseNs: 0n },
+        connections: [],
+        segments: [],
+      },
+      { header: HEADER, connections: [connection(1n)], segments: [] },
+    ],
+    65_536,
+  )
 })
 
 test('payloads of 0 to 1 MiB, with buffers that must grow and tables larger than their reserve', { skip }, () => {
@@ -160,7 +301,9 @@ test('payloads of 0 to 1 MiB, with buffers that must grow and tables larger than
   const large: Batch = {
     header: HEADER,
     connections: [connection(5n)],
-    segments: sizes.map((size, i) => segment({ direction: i & 1, position: BigInt(i), length: BigInt(size), payload: pattern(size) })),
+    segments: sizes.map((size, i) =>
+      segment({ direction: i & 1, position: BigInt(i), length: BigInt(size), payload: pattern(size) }),
+    ),
   }
   const wide: Batch = {
     header: { ...HEADER, sequence: 8n },
@@ -172,8 +315,17 @@ test('payloads of 0 to 1 MiB, with buffers that must grow and tables larger than
 })
 
 test('a name that is not UTF-8 becomes one that is', { skip }, () => {
-  const names = [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0x61, 0xe2, 0x82], [0, 0x22, 0x5c, 0x0a],
-    [0xe0, 0x80, 0x80], [0xf0, 0x8f, 0xbf, 0xbf], [0x62, 0xc3, 0x28]]
+  const names = [
+    [0xff],
+    [0xc0, 0x80],
+    [0xed, 0xa0, 0x80],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0x61, 0xe2, 0x82],
+    [0, 0x22, 0x5c, 0x0a],
+    [0xe0, 0x80, 0x80],
+    [0xf0, 0x8f, 0xbf, 0xbf],
+    [0x62, 0xc3, 0x28],
+  ]
   const batch: Batch = {
     header: HEADER,
     connections: names.map((name, i) => connection(BigInt(i), { comm: Buffer.from(name) })),
@@ -193,16 +345,34 @@ test('a name that is not UTF-8 becomes one that is', { skip }, () => {
     }
     if (valid) assert.equal(comm, Buffer.from(name).toString())
     else assert.equal([...comm].filter((c) => c === '\ufffd').length > 0, true)
-    assert.equal((encoded as Buffer).includes(Buffer.from(comm)), true, `comm ${i} is written as the UTF-8 that is read`)
+    assert.equal(
+      (encoded as Buffer).includes(Buffer.from(comm)),
+      true,
+      `comm ${i} is written as the UTF-8 that is read`,
+    )
   })
 })
 
 test('our own reader takes the same batch', { skip }, () => {
-  const [encoded] = encode([{
-    header: HEADER,
-    connections: [connection(9n)],
-    segments: [segment({ direction: 1, position: 2n ** 52n, length: 5n, timeNs: BASE_NS - 1n, flags: 4, payload: Buffer.from('hello') })],
-  }], 65_536)
+  const [encoded] = encode(
+    [
+      {
+        header: HEADER,
+        connections: [connection(9n)],
+        segments: [
+          segment({
+            direction: 1,
+            position: 2n ** 52n,
+            length: 5n,
+            timeNs: BASE_NS - 1n,
+            flags: 4,
+            payload: Buffer.from('hello'),
+          }),
+        ],
+      },
+    ],
+    65_536,
+  )
   const batch = decodeSegmentBatch(encoded as Buffer)
   const [only] = batch.segments
   assert.equal(batch.segments.length, 1)

@@ -50,6 +50,20 @@ export class CoverageReport {
   #row(ts: number, kind: CoverageKind, subject: string, more: Partial<CoverageRow>): CoverageRow {
     const cluster = this.#cluster
     const node = this.#node
-    return { ts, cluster, node, kind, subject, pid: 0, container: '', state: '', reason: '', detail: '', bytes: 0, count: 0, ...more }
+    return {
+      ts,
+      cluster,
+      node,
+      kind,
+      subject,
+      pid: 0,
+      container: '',
+      state: '',
+      reason: '',
+      detail: '',
+      bytes: 0,
+      count: 0,
+      ...more,
+    }
   }
 }

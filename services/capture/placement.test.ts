@@ -56,16 +56,21 @@ after(() => rmSync(folder, { recursive: true }))
 
 /** Assembles functions written as instructions into a shared library; `size` directives included. */
 function library(name: string, functions: Record<string, string>, hidden: readonly string[] = []): string {
-  const source = Object.entries(functions).map(([symbol, body]) => `
+  const source = Object.entries(functions).map(
+    ([symbol, body]) => `
     .globl ${symbol}
     ${hidden.includes(symbol) ? `.hidden ${symbol}` : ''}
     .type ${symbol}, @function
     .p2align 4
 ${symbol}:
     ${body}
-    .size ${symbol}, .-${symbol}`)
+    .size ${symbol}, .-${symbol}`,
+  )
   const path = join(folder, name)
-  writeFileSync(`${path}.s`, `.intel_syntax noprefix\n.text\n${source.join('\n')}\n.section .note.GNU-stack,"",@progbits\n`)
+  writeFileSync(
+    `${path}.s`,
+    `.intel_syntax noprefix\n.text\n${source.join('\n')}\n.section .note.GNU-stack,"",@progbits\n`,
+  )
   const run = spawnSync('gcc', ['-shared', '-nostdlib', '-Wl,-Bsymbolic', '-o', path, `${path}.s`])
   assert.equal(run.status, 0, run.stderr?.toString())
   return path
@@ -73,14 +78,21 @@ ${symbol}:
 
 /** Entry and return site, relative to the function, with their costs. */
 function sites(of: ProbePoint): [number, string, number | null, string | null] {
-  return [of.entryOffset - of.functionOffset, of.entryCost, of.returnOffset === null ? null : of.returnOffset - of.functionOffset, of.returnCost]
+  return [
+    of.entryOffset - of.functionOffset,
+    of.entryCost,
+    of.returnOffset === null ? null : of.returnOffset - of.functionOffset,
+    of.returnCost,
+  ]
 }
 
 const RET = 'ret'
 /** A complete pair, so that a library counts as one of TLS. */
 const WRITE_PLAIN = { SSL_write: `push rbx\n pop rbx\n ${RET}` }
 
-test('libssl 3: one internal function stands for both variants, on an emulated push', { skip: skipUnless(LIBSSL) }, () => {
+test('libssl 3: one internal function stands for both variants, on an emulated push', {
+  skip: skipUnless(LIBSSL),
+}, () => {
   const found = plan(LIBSSL)
   assert.equal(found.kind, 'openssl')
   assert.match(found.version, /^3/)
@@ -93,28 +105,51 @@ test('libssl 3: one internal function stands for both variants, on an emulated p
     assert.match(internal.instruction, /^push /)
   }
   for (const role of ['read', 'read_ex', 'write', 'write_ex']) {
-    assert.equal(found.points.some((item) => item.role === role), false, `${role} would see the same bytes again`)
+    assert.equal(
+      found.points.some((item) => item.role === role),
+      false,
+      `${role} would see the same bytes again`,
+    )
   }
   for (const role of ['handshake', 'shutdown', 'free', 'clear', 'set_fd', 'set_rfd', 'set_wfd']) {
     assert.equal(point(found, role).entryCost, 'emulated', role)
   }
 })
 
-test('libssl 3: the internal functions are where the disassembler of binutils sees them called', { skip: skipUnless(LIBSSL, '/usr/bin/objdump') }, () => {
+test('libssl 3: the internal functions are where the disassembler of binutils sees them called', {
+  skip: skipUnless(LIBSSL, '/usr/bin/objdump'),
+}, () => {
   const found = plan(LIBSSL)
-  for (const [role, callers] of [['read_internal', ['SSL_read', 'SSL_read_ex']], ['write_internal', ['SSL_write', 'SSL_write_ex']]] as const) {
+  for (const [role, callers] of [
+    ['read_internal', ['SSL_read', 'SSL_read_ex']],
+    ['write_internal', ['SSL_write', 'SSL_write_ex']],
+  ] as const) {
     for (const caller of callers) {
-      const text = spawnSync('objdump', ['-d', '--no-show-raw-insn', `--disassemble=${caller}`, LIBSSL], { maxBuffer: 1 << 26 }).stdout.toString()
-      const targets = [...text.matchAll(/\scall\s+([0-9a-f]+) <(?![^>]*@plt)/g)].map((match) => Number.parseInt(match[1] as string, 16))
+      const text = spawnSync('objdump', ['-d', '--no-show-raw-insn', `--disassemble=${caller}`, LIBSSL], {
+        maxBuffer: 1 << 26,
+      }).stdout.toString()
+      const targets = [...text.matchAll(/\scall\s+([0-9a-f]+) <(?![^>]*@plt)/g)].map((match) =>
+        Number.parseInt(match[1] as string, 16),
+      )
       // The first load segments of Debian's library are mapped at their file offsets.
-      assert.ok(targets.includes(point(found, role).functionOffset), `${caller} calls ${targets.map((t) => t.toString(16))}`)
+      assert.ok(
+        targets.includes(point(found, role).functionOffset),
+        `${caller} calls ${targets.map((t) => t.toString(16))}`,
+      )
     }
   }
 })
 
-test('libssl 3, conventional: four functions, entry and return at their first instruction', { skip: skipUnless(LIBSSL) }, () => {
+test('libssl 3, conventional: four functions, entry and return at their first instruction', {
+  skip: skipUnless(LIBSSL),
+}, () => {
   const found = plan(LIBSSL, 'conventional')
-  assert.deepEqual(found.points.map((item) => item.symbol).sort(), ['SSL_read', 'SSL_read_ex', 'SSL_write', 'SSL_write_ex'])
+  assert.deepEqual(found.points.map((item) => item.symbol).sort(), [
+    'SSL_read',
+    'SSL_read_ex',
+    'SSL_write',
+    'SSL_write_ex',
+  ])
   for (const item of found.points) assert.deepEqual(sites(item), [0, 'single_step', 0, 'single_step'])
 })
 
@@ -133,12 +168,26 @@ test('node: its own static OpenSSL, every function on an emulated instruction', 
   const found = plan(process.execPath)
   assert.equal(found.kind, 'openssl')
   assert.ok(process.versions.openssl?.startsWith(found.version), `${found.version} of ${process.versions.openssl}`)
-  const roles = ['read', 'read_ex', 'write', 'write_ex', 'handshake', 'free', 'clear', 'set_fd', 'set_rfd', 'set_wfd', 'bio_write']
+  const roles = [
+    'read',
+    'read_ex',
+    'write',
+    'write_ex',
+    'handshake',
+    'free',
+    'clear',
+    'set_fd',
+    'set_rfd',
+    'set_wfd',
+    'bio_write',
+  ]
   for (const role of roles) assert.equal(point(found, role).entryCost, 'emulated', role)
   for (const role of roles.slice(0, 5)) assert.equal(point(found, role).returnCost, 'emulated', role)
 })
 
-test('prologues: the first emulated instruction with arguments and stack pointer as at entry', { skip: skipUnless() }, () => {
+test('prologues: the first emulated instruction with arguments and stack pointer as at entry', {
+  skip: skipUnless(),
+}, () => {
   const cases: [string, string, [number, string, number | null, string | null]][] = [
     ['push', 'push rbx\n pop rbx\n ret', [0, 'emulated', 0, 'emulated']],
     ['push r12', 'push r12\n pop r12\n ret', [0, 'emulated', 0, 'emulated']],
@@ -152,7 +201,11 @@ test('prologues: the first emulated instruction with arguments and stack pointer
     ['a loop back to the site', 'mov eax, 8\n 1: nop\n dec eax\n jnz 1b\n ret', [0, 'single_step', 0, 'single_step']],
     ['short nop', 'nop\n ret', [0, 'emulated', 0, 'emulated']],
     ['long nop at the entry', '.byte 0x0f,0x1f,0x44,0,0\n ret', [0, 'emulated', 0, 'emulated']],
-    ['long nop inside', 'xor eax, eax\n .byte 0x0f,0x1f,0x44,0,0\n push rbx\n pop rbx\n ret', [7, 'emulated', 7, 'emulated']],
+    [
+      'long nop inside',
+      'xor eax, eax\n .byte 0x0f,0x1f,0x44,0,0\n push rbx\n pop rbx\n ret',
+      [7, 'emulated', 7, 'emulated'],
+    ],
     ['ten-byte nop', '.byte 0x66,0x2e,0x0f,0x1f,0x84,0,0,0,0,0\n ret', null as never],
     ['push of memory', 'push qword ptr [rdi]\n pop rax\n ret', [0, 'single_step', 0, 'single_step']],
     ['push with a wide prefix', '.byte 0x48,0x53\n pop rbx\n ret', [0, 'single_step', 0, 'single_step']],
@@ -162,7 +215,11 @@ test('prologues: the first emulated instruction with arguments and stack pointer
     const found = plan(library(`${name.replaceAll(' ', '_')}.so`, { SSL_read: body, ...WRITE_PLAIN }))
     // A CS prefix makes the kernel refuse the probe, and the plan says so.
     if (expected === null) {
-      assert.equal(found.points.some((item) => item.role === 'read'), false, name)
+      assert.equal(
+        found.points.some((item) => item.role === 'read'),
+        false,
+        name,
+      )
       assert.match(found.note, /SSL_read cannot be probed/)
     } else {
       assert.deepEqual(sites(point(found, 'read')), expected, name)
@@ -172,8 +229,13 @@ test('prologues: the first emulated instruction with arguments and stack pointer
 })
 
 test('a role without a return may sit after the stack pointer has moved', { skip: skipUnless() }, () => {
-  const found = plan(library('free.so', { SSL_read: 'push rbx\n pop rbx\n ret', ...WRITE_PLAIN,
-    SSL_free: 'sub rsp, 24\n test rdi, rdi\n je 1f\n 1: add rsp, 24\n ret' }))
+  const found = plan(
+    library('free.so', {
+      SSL_read: 'push rbx\n pop rbx\n ret',
+      ...WRITE_PLAIN,
+      SSL_free: 'sub rsp, 24\n test rdi, rdi\n je 1f\n 1: add rsp, 24\n ret',
+    }),
+  )
   assert.deepEqual(sites(point(found, 'free')), [7, 'emulated', null, null])
 })
 
@@ -182,16 +244,22 @@ const TAIL = 'add rsp, 24\n ret'
 const INTERNAL = 'push rbx\n mov rbx, rdi\n pop rbx\n ret'
 
 test('internal functions: followed through calls, tail jumps and a flags argument', { skip: skipUnless() }, () => {
-  const found = plan(library('internal.so', {
-    SSL_read: `${PLAIN_FRAME} call ri\n ${TAIL}`,
-    SSL_read_ex: 'sub rsp, 8\n call ri\n add rsp, 8\n ret',
-    // As from OpenSSL 3.3 on: _ex jumps to _ex2, which has flags before *written.
-    SSL_write: `${PLAIN_FRAME} mov r8, rcx\n xor ecx, ecx\n call wi\n ${TAIL}`,
-    SSL_write_ex: 'mov r8, rcx\n xor ecx, ecx\n jmp SSL_write_ex2',
-    SSL_write_ex2: 'sub rsp, 8\n call wi\n add rsp, 8\n ret',
-    ri: `endbr64\n ${INTERNAL}`,
-    wi: INTERNAL,
-  }, ['ri', 'wi']))
+  const found = plan(
+    library(
+      'internal.so',
+      {
+        SSL_read: `${PLAIN_FRAME} call ri\n ${TAIL}`,
+        SSL_read_ex: 'sub rsp, 8\n call ri\n add rsp, 8\n ret',
+        // As from OpenSSL 3.3 on: _ex jumps to _ex2, which has flags before *written.
+        SSL_write: `${PLAIN_FRAME} mov r8, rcx\n xor ecx, ecx\n call wi\n ${TAIL}`,
+        SSL_write_ex: 'mov r8, rcx\n xor ecx, ecx\n jmp SSL_write_ex2',
+        SSL_write_ex2: 'sub rsp, 8\n call wi\n add rsp, 8\n ret',
+        ri: `endbr64\n ${INTERNAL}`,
+        wi: INTERNAL,
+      },
+      ['ri', 'wi'],
+    ),
+  )
   const read = point(found, 'read_internal')
   assert.deepEqual(sites(read), [4, 'emulated', 4, 'emulated'])
   assert.deepEqual(read.arguments, ['rdi', 'rsi', 'rdx', 'rcx'])
@@ -201,27 +269,54 @@ test('internal functions: followed through calls, tail jumps and a flags argumen
   assert.equal(found.points.length, 2)
 })
 
-test('internal functions are not used when one variant goes another way or arguments are changed', { skip: skipUnless() }, () => {
-  const READ = { SSL_read: `${PLAIN_FRAME} call ri\n ${TAIL}`, SSL_read_ex: 'sub rsp, 8\n call ri\n add rsp, 8\n ret', ri: INTERNAL }
+test('internal functions are not used when one variant goes another way or arguments are changed', {
+  skip: skipUnless(),
+}, () => {
+  const READ = {
+    SSL_read: `${PLAIN_FRAME} call ri\n ${TAIL}`,
+    SSL_read_ex: 'sub rsp, 8\n call ri\n add rsp, 8\n ret',
+    ri: INTERNAL,
+  }
   const variants: Record<string, Record<string, string>> = {
     other_target: { ...READ, SSL_read: `${PLAIN_FRAME} call other\n ${TAIL}`, other: INTERNAL },
-    swapped: { ...READ, SSL_read_ex: 'sub rsp, 8\n mov rax, rsi\n mov rsi, rdx\n mov rdx, rax\n call ri\n add rsp, 8\n ret' },
+    swapped: {
+      ...READ,
+      SSL_read_ex: 'sub rsp, 8\n mov rax, rsi\n mov rsi, rdx\n mov rdx, rax\n call ri\n add rsp, 8\n ret',
+    },
     offset_buffer: { ...READ, SSL_read_ex: 'sub rsp, 8\n add rsi, 16\n call ri\n add rsp, 8\n ret' },
     lost_done: { ...READ, SSL_read_ex: 'sub rsp, 8\n xor ecx, ecx\n call ri\n add rsp, 8\n ret' },
     dear_internal: { ...READ, ri: 'sub rsp, 8\n add rsp, 8\n ret' },
     indirect: { ...READ, SSL_read_ex: 'sub rsp, 8\n call [rdi]\n add rsp, 8\n ret' },
   }
   for (const [name, functions] of Object.entries(variants)) {
-    const found = plan(library(`${name}.so`, { ...functions, ...WRITE_PLAIN }, ['ri', 'other'].filter((symbol) => symbol in functions)))
-    assert.deepEqual(found.points.map((item) => item.role), ['read', 'read_ex', 'write'], name)
-    for (const role of ['read', 'read_ex']) assert.deepEqual(sites(point(found, role)), [0, 'single_step', 0, 'single_step'], name)
+    const found = plan(
+      library(
+        `${name}.so`,
+        { ...functions, ...WRITE_PLAIN },
+        ['ri', 'other'].filter((symbol) => symbol in functions),
+      ),
+    )
+    assert.deepEqual(
+      found.points.map((item) => item.role),
+      ['read', 'read_ex', 'write'],
+      name,
+    )
+    for (const role of ['read', 'read_ex'])
+      assert.deepEqual(sites(point(found, role)), [0, 'single_step', 0, 'single_step'], name)
   }
 })
 
 test('functions that pass straight on are probed where they are entered, once each', { skip: skipUnless() }, () => {
   // gnutls style wrappers: _ex is a bare jump, emulated at its first instruction.
-  const found = plan(library('bare.so', { SSL_read: 'push rbx\n pop rbx\n ret', SSL_read_ex: 'jmp ri', ri: INTERNAL, ...WRITE_PLAIN }, ['ri']))
-  assert.deepEqual(found.points.map((item) => item.role), ['read', 'read_ex', 'write'])
+  const found = plan(
+    library('bare.so', { SSL_read: 'push rbx\n pop rbx\n ret', SSL_read_ex: 'jmp ri', ri: INTERNAL, ...WRITE_PLAIN }, [
+      'ri',
+    ]),
+  )
+  assert.deepEqual(
+    found.points.map((item) => item.role),
+    ['read', 'read_ex', 'write'],
+  )
 })
 
 test('what is no ELF file, or a broken one, gets a reason', { skip: skipUnless(LIBSSL) }, () => {
@@ -249,8 +344,18 @@ test('what is no ELF file, or a broken one, gets a reason', { skip: skipUnless(L
 })
 
 test('damaged files never crash the planner nor lead outside the file', { skip: skipUnless(LIBSSL) }, () => {
-  const elf = readFileSync(library('whole.so', { SSL_read: `${PLAIN_FRAME} call ri\n ${TAIL}`,
-    SSL_read_ex: 'sub rsp, 8\n call ri\n add rsp, 8\n ret', ri: INTERNAL, ...WRITE_PLAIN }, ['ri']))
+  const elf = readFileSync(
+    library(
+      'whole.so',
+      {
+        SSL_read: `${PLAIN_FRAME} call ri\n ${TAIL}`,
+        SSL_read_ex: 'sub rsp, 8\n call ri\n add rsp, 8\n ret',
+        ri: INTERNAL,
+        ...WRITE_PLAIN,
+      },
+      ['ri'],
+    ),
+  )
   const path = join(folder, 'damaged.so')
   let seed = 7
   const random = (below: number): number => {

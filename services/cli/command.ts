@@ -37,7 +37,9 @@ export function readWords(command: Command, words: readonly string[]): CommandIn
     const { values, positionals } = parseArgs({ args: [...words], options, allowPositionals: true, strict: true })
     return { positionals, values: values as CommandInput['values'] }
   } catch (error) {
-    throw new UsageError(`klartext ${command.name}: ${(error as Error).message.split('. ')[0]}; see klartext ${command.name} --help`)
+    throw new UsageError(
+      `klartext ${command.name}: ${(error as Error).message.split('. ')[0]}; see klartext ${command.name} --help`,
+    )
   }
 }
 

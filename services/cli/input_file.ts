@@ -27,19 +27,22 @@ export function inputFile(path: string): InputFile {
     if (stat.isDirectory()) throw new KlartextError('NOT_A_FILE', `${path}: is a directory`)
     sizeBytes = stat.size
     // A pipe cannot be read twice: what it holds shows itself while it is read.
-    if (!stat.isFile()) return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
+    if (!stat.isFile())
+      return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
     const file = openSync(path, 'r')
     size = readSync(file, head)
     closeSync(file)
   } catch (error) {
     if (error instanceof KlartextError) throw error
     const { code } = error as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'no permission to read it' : (error as Error).message
+    const why =
+      code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'no permission to read it' : (error as Error).message
     throw new KlartextError('UNREADABLE', `${path}: ${why}`)
   }
   if (size === 0) throw new KlartextError('EMPTY_FILE', `${path}: the file is empty`)
   const bytes = head.subarray(0, size)
-  if (isArchiveMagic(bytes)) return { kind: 'archive', sizeBytes, open: (onProgress) => new ArchiveSource(path, { onProgress }) }
+  if (isArchiveMagic(bytes))
+    return { kind: 'archive', sizeBytes, open: (onProgress) => new ArchiveSource(path, { onProgress }) }
   if (isCaptureMagic(bytes) || bytes.readUInt16BE(0) === GZIP_MAGIC) {
     return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
   }

@@ -6,7 +6,9 @@ import { COMMANDS } from './commands/index.js'
 
 export async function main(words: readonly string[]): Promise<number> {
   // A reader that has seen enough (| head) ends the command quietly.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.failed))
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.failed),
+  )
   try {
     return await dispatch(words)
   } catch (error) {

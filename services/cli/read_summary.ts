@@ -45,7 +45,9 @@ export class ReadSummary {
 
   text(): string {
     const protocols = [...this.#protocols].map(([name, count]) => `${name} ${count}`).join(', ')
-    const lines = [`${this.#flows} flows${protocols === '' ? '' : ` (${protocols})`} in ${this.#connections} connections`]
+    const lines = [
+      `${this.#flows} flows${protocols === '' ? '' : ` (${protocols})`} in ${this.#connections} connections`,
+    ]
     if (this.#incomplete > 0) lines.push(`  ${this.#incomplete} flows are incomplete (a part was not seen)`)
     if (this.#gapBytes > 0) lines.push(`  ${this.#gapBytes} bytes are missing from the streams`)
     for (const [reason, count] of this.#undecoded) {

@@ -3,9 +3,30 @@ import { test } from 'node:test'
 import { addressToBytes, addressToText } from './address.js'
 
 test('addresses keep their one text form', () => {
-  const texts = ['1.2.3.4', '0.0.0.0', '::', '::1', 'fe80::1', '2001:db8:0:1:0:0:0:1', '2001:db8::1:0:0:1', '1:2:3:4:5:6:7:8']
-  const canonical = ['1.2.3.4', '0.0.0.0', '::', '::1', 'fe80::1', '2001:db8:0:1::1', '2001:db8::1:0:0:1', '1:2:3:4:5:6:7:8']
-  assert.deepEqual(texts.map((text) => addressToText(addressToBytes(text))), canonical)
+  const texts = [
+    '1.2.3.4',
+    '0.0.0.0',
+    '::',
+    '::1',
+    'fe80::1',
+    '2001:db8:0:1:0:0:0:1',
+    '2001:db8::1:0:0:1',
+    '1:2:3:4:5:6:7:8',
+  ]
+  const canonical = [
+    '1.2.3.4',
+    '0.0.0.0',
+    '::',
+    '::1',
+    'fe80::1',
+    '2001:db8:0:1::1',
+    '2001:db8::1:0:0:1',
+    '1:2:3:4:5:6:7:8',
+  ]
+  assert.deepEqual(
+    texts.map((text) => addressToText(addressToBytes(text))),
+    canonical,
+  )
 })
 
 test('a v4-mapped address is the IPv4 peer it stands for', () => {

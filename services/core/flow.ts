@@ -2,8 +2,9 @@
  * The stored row. `FLOW_COLUMNS` is the one list of columns: ClickHouse, Avro and JSON use these names in this order,
  * and tests hold `schemas/` to it. Meaning per protocol: docs in `schemas/README.md`.
  */
-import type { CaptureSide, Transport } from './segment.js'
+
 import type { Outcome } from './exchange.js'
+import type { CaptureSide, Transport } from './segment.js'
 
 export const SCHEMA_VERSION = 1
 export const DECODER_VERSION = '0.1.0'

@@ -1,6 +1,7 @@
+import type { Exchange } from '../core/exchange.js'
 import type { Decoder, Protocol } from '../core/protocol.js'
-import { type ConnectionInfo, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
 import type { UndecodedReason } from '../core/rows.js'
+import { type ConnectionInfo, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
 import type { FlowContext } from './flow_row.js'
 import { Half } from './reassembler.js'
 
@@ -26,6 +27,8 @@ export class Connection {
   firstUs = 0
   lastUs = 0
   reset = false
+  /** Finished exchanges of a TLS object whose socket is not known yet: they wait for its addresses. */
+  unbound: Exchange[] = []
   /** Columns that are the same for all flows of the connection; made anew when more becomes known. */
   context: FlowContext | null = null
 

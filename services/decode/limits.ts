@@ -19,3 +19,5 @@ export const CONNECTIONS_MAX = 200_000
 export const IDLE_US = 3600_000_000
 /** Pushed segments between two looks for idle connections. */
 export const SWEEP_SEGMENTS = 1 << 17
+/** Exchanges that wait for the addresses of their connection; a memory BIO is bound with its first write to the socket. */
+export const UNBOUND_EXCHANGES_MAX = 64

@@ -80,6 +80,8 @@ export class DecodePipeline {
     if ((flags & SegmentFlag.CLOSE) === 0) return
     this.#flushHeld(connection, half)
     if ((flags & SegmentFlag.RESET) !== 0) connection.reset = true
+    // The socket under a TLS object: its bytes were captured as plaintext.
+    if ((flags & SegmentFlag.MUTED) !== 0 && connection.exchanges === 0) connection.reason = 'muted'
     if (!half.ended) this.#end(connection, half, timeUs)
     if (connection.closed) this.#remove(connection, connection.reset ? 'reset' : 'closed')
   }
@@ -96,6 +98,7 @@ export class DecodePipeline {
     } else if (connection.info !== info) {
       connection.info = info
       connection.context = null
+      if (info.clientIp !== '' && connection.unbound.length > 0) this.#releaseUnbound(connection)
     }
     this.#last = connection
     return connection
@@ -190,7 +193,8 @@ export class DecodePipeline {
     // This direction starts at a message; the other may have lost its beginning to the probe.
     half.syncing = false
     const other = half === connection.toServer ? connection.toClient : connection.toServer
-    const otherFirst = other.cursor.length > 0 && other.cursor.timeUs(other.cursor.pos) < half.cursor.timeUs(half.cursor.pos)
+    const otherFirst =
+      other.cursor.length > 0 && other.cursor.timeUs(other.cursor.pos) < half.cursor.timeUs(half.cursor.pos)
     if (otherFirst) this.#parse(connection, other)
     this.#parse(connection, half)
     if (!otherFirst && other.cursor.length > 0) this.#parse(connection, other)
@@ -349,6 +353,20 @@ export class DecodePipeline {
   }
 
   #exchange(connection: Connection, exchange: Exchange): void {
+    const { info, unbound } = connection
+    if (info.clientIp === '' && info.source !== 'pcap' && unbound.length < limits.UNBOUND_EXCHANGES_MAX) {
+      unbound.push(exchange)
+      return
+    }
+    this.#flow(connection, exchange)
+  }
+
+  /** The addresses are known, or never will be. */
+  #releaseUnbound(connection: Connection): void {
+    for (const exchange of connection.unbound.splice(0)) this.#flow(connection, exchange)
+  }
+
+  #flow(connection: Connection, exchange: Exchange): void {
     if (connection.context === null) connection.context = new FlowContext(connection.info, connection.turned === 1)
     const flow = new FlowRow(connection.context, exchange, connection.exchanges)
     connection.exchanges += 1
@@ -370,6 +388,7 @@ export class DecodePipeline {
     } catch (error) {
       this.#fail(connection, error)
     }
+    this.#releaseUnbound(connection)
     this.#options.onConnection(connectionRow(connection, reason))
   }
 

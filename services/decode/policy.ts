@@ -1,7 +1,7 @@
 /** What of a flow may be kept. Applied before a row leaves the decoder: what is masked here is stored nowhere. */
 import { createHmac } from 'node:crypto'
-import type { Flow } from '../core/flow.js'
 import { KlartextError } from '../core/errors.js'
+import type { Flow } from '../core/flow.js'
 
 /** `metadata`: all columns, but no header values beyond the list, query values masked. `full`: everything. */
 export type PolicyLevel = 'metadata' | 'full'
@@ -34,7 +34,14 @@ const HEADERS_KEPT: readonly string[] = [
 ]
 
 /** Never kept by value, whatever the policy lists. */
-const CREDENTIAL_HEADERS = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key', 'x-auth-token'])
+const CREDENTIAL_HEADERS = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'x-api-key',
+  'x-auth-token',
+])
 
 const PRINCIPAL_CACHE_MAX = 4096
 

@@ -15,8 +15,16 @@ const ADDON = join(REPO_ROOT, 'native/build/klartext.node')
 const DRIVER = join(REPO_ROOT, 'native/build/test/probe_site_driver')
 const CALLS = 5000
 
-interface Point { symbol: string; functionOffset: number; entryOffset: number; returnOffset: number | null; entryCost: string }
-interface Addon { planProbes(path: string): { points: Point[] } }
+interface Point {
+  symbol: string
+  functionOffset: number
+  entryOffset: number
+  returnOffset: number | null
+  entryCost: string
+}
+interface Addon {
+  planProbes(path: string): { points: Point[] }
+}
 
 function reasonToSkip(): string | false {
   if (process.arch !== 'x64') return 'x86-64 only'
@@ -48,15 +56,23 @@ test('every call is seen once at entry and once at return', { skip: reasonToSkip
   const addon = createRequire(import.meta.url)(ADDON) as Addon
   for (const [name, [offset, cost, body]] of Object.entries(BODIES)) {
     const path = join(folder, `${name}.so`)
-    const text = ['SSL_read', 'SSL_write'].map((symbol) =>
-      `.globl ${symbol}\n.type ${symbol}, @function\n.p2align 4\n${symbol}:\n${body}\n.size ${symbol}, .-${symbol}\n`)
+    const text = ['SSL_read', 'SSL_write'].map(
+      (symbol) =>
+        `.globl ${symbol}\n.type ${symbol}, @function\n.p2align 4\n${symbol}:\n${body}\n.size ${symbol}, .-${symbol}\n`,
+    )
     writeFileSync(`${path}.s`, `.intel_syntax noprefix\n.text\n${text.join('')}.section .note.GNU-stack,"",@progbits\n`)
     assert.equal(spawnSync('gcc', ['-shared', '-nostdlib', '-o', path, `${path}.s`]).status, 0, name)
 
     const point = addon.planProbes(path).points.find((item) => item.symbol === 'SSL_read')
     assert.ok(point !== undefined, name)
     assert.deepEqual([point.entryOffset - point.functionOffset, point.entryCost], [offset, cost], name)
-    const run = spawnSync(DRIVER, [path, 'SSL_read', String(point.entryOffset), String(point.returnOffset), String(CALLS)])
+    const run = spawnSync(DRIVER, [
+      path,
+      'SSL_read',
+      String(point.entryOffset),
+      String(point.returnOffset),
+      String(CALLS),
+    ])
     assert.equal(run.status, 0, `${name}: ${run.stderr}`)
     const [entries, returns, sum, without, withProbes] = run.stdout.toString().trim().split(' ').map(Number)
     assert.deepEqual([entries, returns, sum], [CALLS, CALLS, CALLS * 7], name)

@@ -48,7 +48,10 @@ function unescapeTarget(uri: string): string {
  * - in methods.pcap Zeek leaves the answer of a malformed request line away; the connection holds that one exchange only;
  * - in wikipedia.pcap the first request was sent before the capture's SYN of another connection: tshark shows it as we do.
  */
-const ZEEK_DIFFERS: Record<string, { readonly missing?: (row: Row) => boolean; readonly extra?: (line: string) => boolean }> = {
+const ZEEK_DIFFERS: Record<
+  string,
+  { readonly missing?: (row: Row) => boolean; readonly extra?: (line: string) => boolean }
+> = {
   'zeek/http1/http_09.pcap': { missing: (row) => row.method === '' },
   'zeek/http1/methods.pcap': {
     missing: (row) => row.status === '' || row.status === '0' || row.method === '',
@@ -60,8 +63,15 @@ const ZEEK_DIFFERS: Record<string, { readonly missing?: (row: Row) => boolean; r
 /** Zeek writes bytes that are not printable as \xNN. */
 function asZeek(flow: Flow): Row {
   const escape = (text: string) =>
-    [...Buffer.from(text)].map((b) => (b < 32 || b > 126 ? `\\x${b.toString(16).padStart(2, '0')}` : String.fromCharCode(b))).join('')
-  return { method: flow.method, host: escape(flow.host), uri: escape(flow.resource), status: flow.status_code === 0 ? '' : String(flow.status_code) }
+    [...Buffer.from(text)]
+      .map((b) => (b < 32 || b > 126 ? `\\x${b.toString(16).padStart(2, '0')}` : String.fromCharCode(b)))
+      .join('')
+  return {
+    method: flow.method,
+    host: escape(flow.host),
+    uri: escape(flow.resource),
+    status: flow.status_code === 0 ? '' : String(flow.status_code),
+  }
 }
 
 test('Zeek: every row of its http.log, and no other', { skip }, async (t) => {
@@ -111,12 +121,18 @@ test('http-evader: every method and target, every status that tshark sees', { sk
       for (const [i, method] of methods.entries()) {
         counts.requests += 1
         if (flows.some((flow) => flow.method === method && flow.resource === uris[i])) counts.requestsFound += 1
-        else t.diagnostic(`missing ${file.path}: ${method} ${uris[i]}; have ${flows.map((f) => `${f.method} ${f.resource} ${f.status_code}`)}`)
+        else
+          t.diagnostic(
+            `missing ${file.path}: ${method} ${uris[i]}; have ${flows.map((f) => `${f.method} ${f.resource} ${f.status_code}`)}`,
+          )
       }
       for (const status of frame['http.response.code'] ?? []) {
         counts.statuses += 1
         if (flows.some((flow) => flow.status_code === Number(status))) counts.statusesFound += 1
-        else t.diagnostic(`missing ${file.path}: status ${status}; have ${flows.map((f) => `${f.method} ${f.resource} ${f.status_code}`)}`)
+        else
+          t.diagnostic(
+            `missing ${file.path}: status ${status}; have ${flows.map((f) => `${f.method} ${f.resource} ${f.status_code}`)}`,
+          )
       }
     }
   }
@@ -134,7 +150,11 @@ test('tshark: every request and status it sees in the http1 group', { skip }, as
     if (!existsSync(list)) continue
     const { flows } = await decodeCapture(file.fullPath)
     const requests = flows.map((flow) => `${flow.method} ${flow.resource}`)
-    const statuses = flows.map((flow) => flow.status_code).concat(flows.flatMap((f) => (f.attrs['http.response.interim'] ? [Number(f.attrs['http.response.interim'])] : [])))
+    const statuses = flows
+      .map((flow) => flow.status_code)
+      .concat(
+        flows.flatMap((f) => (f.attrs['http.response.interim'] ? [Number(f.attrs['http.response.interim'])] : [])),
+      )
     for (const line of readFileSync(list, 'utf8').split('\n').filter(Boolean)) {
       const frame = JSON.parse(line) as Record<string, string[] | undefined>
       const uris = frame['http.request.uri'] ?? []
@@ -194,7 +214,12 @@ test('traffic that is not HTTP is never called HTTP', { skip }, async (t) => {
     const { flows } = await decodeCapture(file.fullPath)
     if (flows.length === 0 || HOLDS_HTTP.has(basename(file.path))) continue
     claims += flows.length
-    t.diagnostic(`claimed ${file.path}: ${flows.slice(0, 3).map((f) => `${f.method} ${f.resource} ${f.status_code}`)} ${file.notes}`.slice(0, 300))
+    t.diagnostic(
+      `claimed ${file.path}: ${flows.slice(0, 3).map((f) => `${f.method} ${f.resource} ${f.status_code}`)} ${file.notes}`.slice(
+        0,
+        300,
+      ),
+    )
   }
   t.diagnostic(`${files} captures, ${claims} claims`)
   assert.ok(files > 200)

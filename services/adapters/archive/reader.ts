@@ -59,7 +59,8 @@ export class ArchiveSource implements SegmentSource {
 
   #decode(bytes: Buffer): Segment[] {
     try {
-      return decodeSegmentBatch(this.#deflate ? inflateRawSync(bytes, { maxOutputLength: BLOCK_BYTES_MAX }) : bytes).segments
+      return decodeSegmentBatch(this.#deflate ? inflateRawSync(bytes, { maxOutputLength: BLOCK_BYTES_MAX }) : bytes)
+        .segments
     } catch (error) {
       throw this.#broken((error as Error).message)
     }

@@ -53,7 +53,10 @@ export class ArchiveWriter {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
     } catch (error) {
-      throw new KlartextError('UNWRITABLE', `${this.#path}: ${(error as Error).message}; ${this.batches} batches are whole`)
+      throw new KlartextError(
+        'UNWRITABLE',
+        `${this.#path}: ${(error as Error).message}; ${this.batches} batches are whole`,
+      )
     }
     this.bytes += bytes.length
   }

@@ -77,7 +77,10 @@ export class CaptureParser {
     if (this.#format === null) {
       if (this.#rest.length === 0) throw new KlartextError('EMPTY_FILE', `${this.#name}: the file is empty`)
       if (!isCaptureMagic(this.#rest)) throw this.#foreign()
-      throw new KlartextError('CAPTURE_TRUNCATED', `${this.#name}: cut inside the file header, at byte ${this.#rest.length}`)
+      throw new KlartextError(
+        'CAPTURE_TRUNCATED',
+        `${this.#name}: cut inside the file header, at byte ${this.#rest.length}`,
+      )
     }
     if (this.#rest.length > 0) {
       throw new KlartextError(

@@ -2,8 +2,9 @@
  * From link layer to TCP and UDP: finds the innermost IP packet of a record, through VLAN tags and the usual tunnels, and
  * hands its transport header to the trackers. Checksums are not verified: with offloading, captures hold wrong ones.
  */
-import { FragmentTable } from './fragments.js'
+
 import type { PacketRecord } from './capture_file.js'
+import { FragmentTable } from './fragments.js'
 import type { SkipCounter } from './skipped.js'
 
 /** Where a transport header lies; one object, reused for every packet. */
@@ -187,7 +188,8 @@ export class Dissector {
       const size = little ? bytes[at] | (bytes[at + 1] << 8) : u16(bytes, at)
       const type = little ? bytes[at + 2] : u16(bytes, at + 2)
       if (size < 4) break
-      if (type === 9) return this.#ip(bytes, at + 4, Math.min(end, at + size), Math.max(wireEnd - end + at + size, at + 4))
+      if (type === 9)
+        return this.#ip(bytes, at + 4, Math.min(end, at + size), Math.max(wireEnd - end + at + size, at + 4))
       at += (size + 3) & ~3
     }
     this.#skip('malformed', end - start)

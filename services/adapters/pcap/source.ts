@@ -95,7 +95,9 @@ export class PcapSource implements SegmentSource {
       const first = await iterator.next()
       if (first.done) return
       if (first.value.length >= 2 && first.value.readUInt16BE(0) === GZIP_MAGIC) {
-        unzip = createReadStream(this.#path, { highWaterMark: BLOCK_BYTES }).pipe(createGunzip({ chunkSize: BLOCK_BYTES }))
+        unzip = createReadStream(this.#path, { highWaterMark: BLOCK_BYTES }).pipe(
+          createGunzip({ chunkSize: BLOCK_BYTES }),
+        )
         for await (const block of unzip) yield block as Buffer
         return
       }

@@ -3,7 +3,15 @@
  * become a gap when the receiver acknowledged them (it had them, the capture has not), when too much is held back behind
  * them, or when the connection ends. RFC 9293.
  */
-import { type ConnectionInfo, type Direction, NO_BYTES, Segment, SegmentFlag, TO_CLIENT, TO_SERVER } from '../../core/segment.js'
+import {
+  type ConnectionInfo,
+  type Direction,
+  NO_BYTES,
+  Segment,
+  SegmentFlag,
+  TO_CLIENT,
+  TO_SERVER,
+} from '../../core/segment.js'
 import { looksLikeClient, makeConnectionInfo } from './connection_info.js'
 import type { TransportPacket } from './dissect.js'
 import { EndpointPair, EndpointTable, pairHash } from './endpoints.js'

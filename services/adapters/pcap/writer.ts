@@ -5,7 +5,14 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { addressToBytes } from '../../core/address.js'
 import { KlartextError } from '../../core/errors.js'
-import { type ConnectionInfo, type Direction, type Segment, SegmentFlag, TO_CLIENT, TO_SERVER } from '../../core/segment.js'
+import {
+  type ConnectionInfo,
+  type Direction,
+  type Segment,
+  SegmentFlag,
+  TO_CLIENT,
+  TO_SERVER,
+} from '../../core/segment.js'
 
 /** Payload of one packet: what fits an Ethernet frame of 1500 bytes with IPv6 and TCP. */
 const PACKET_BYTES_MAX = 1440

@@ -27,7 +27,8 @@ async function run(input: CommandInput): Promise<number> {
   }
   const seconds = wholeNumber(input, 'seconds', 0, 0, 86_400)
   const pids = text(input, 'pid')?.split(',').map(Number)
-  if (pids?.some((pid) => !Number.isInteger(pid) || pid <= 0)) throw new UsageError('--pid takes process ids, divided by commas')
+  if (pids?.some((pid) => !Number.isInteger(pid) || pid <= 0))
+    throw new UsageError('--pid takes process ids, divided by commas')
   const source = new NativeSource({ plain: input.values['tls-only'] !== true, ...(pids === undefined ? {} : { pids }) })
   const archive = new ArchiveWriter(output)
   source.start()
@@ -40,7 +41,9 @@ async function run(input: CommandInput): Promise<number> {
   await writing
   archive.close()
   const stats = source.stats()
-  process.stderr.write(`${stats?.segments ?? 0} segments, ${stats?.payloadBytes ?? 0} bytes of payload in ${archive.batches} batches\n`)
+  process.stderr.write(
+    `${stats?.segments ?? 0} segments, ${stats?.payloadBytes ?? 0} bytes of payload in ${archive.batches} batches\n`,
+  )
   const lost = Object.entries(stats?.lost ?? {}).filter(([reason, { count }]) => reason !== 'muted' && count > 0)
   for (const [reason, { count, bytes }] of lost) process.stderr.write(`  ${reason}: ${count} times, ${bytes} bytes\n`)
   return lost.length > 0 ? EXIT.losses : EXIT.done

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import avro from 'avsc'
 import { REPO_ROOT } from '../repo_root.js'
-import { ConnectionInfo, Segment, type Direction } from '../segment.js'
+import { ConnectionInfo, type Direction, Segment } from '../segment.js'
 import { decodeSegmentBatch, SegmentBatchWriter } from './segment_batch.js'
 
 const HEADER = { cluster: 'c', node: 'knoten-ü', bootId: 'b-1', capturerVersion: '0.1.0', sequence: 7 }

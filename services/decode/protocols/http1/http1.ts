@@ -2,14 +2,30 @@
 import type { Cursor } from '../../../core/cursor.js'
 import { Exchange, NO_STRINGS, type Outcome } from '../../../core/exchange.js'
 import {
-  BAD, type CloseReason, type Decoder, type ExchangeSink, MORE, type Protocol, SWITCH, type Verdict,
+  BAD,
+  type CloseReason,
+  type Decoder,
+  type ExchangeSink,
+  MORE,
+  type Protocol,
+  SWITCH,
+  type Verdict,
 } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
-import { StateReader, StateWriter } from '../../../core/state.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Body } from './body.js'
 import { type Head, type Http1Anomaly, NO_LENGTH, readHead, text } from './head.js'
 import { findMessage, isResponse, probeHead } from './probe.js'
-import { fieldFollows, lineEnd, methodText, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
+import {
+  fieldFollows,
+  lineEnd,
+  methodText,
+  RequestLine,
+  readRequestLine,
+  readStatusLine,
+  StatusLine,
+  withoutCr,
+} from './start_line.js'
 
 /** Requests without an answer on one connection: a one-sided capture must not grow. Browsers pipeline a handful at most. */
 const PENDING_MAX = 1024
@@ -450,7 +466,8 @@ class Http1Decoder implements Decoder {
   close(reason: CloseReason): void {
     if (this.#response !== null) this.#cutResponse(this.#response)
     if (this.#request !== null) this.#cutRequest(this.#request)
-    const outcome: Outcome = reason === 'reset' ? 'reset' : this.#responsesLost || reason === 'evicted' ? 'unknown' : 'no_response'
+    const outcome: Outcome =
+      reason === 'reset' ? 'reset' : this.#responsesLost || reason === 'evicted' ? 'unknown' : 'no_response'
     for (const pending of this.#pending.splice(0)) this.#emitUnanswered(pending, outcome)
   }
 

@@ -1,7 +1,18 @@
 /** Is it HTTP/1, and which end speaks. */
 import type { Cursor } from '../../../core/cursor.js'
 import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
-import { fieldFollows, isHttpSlash, isTokenByte, KNOWN_METHODS, lineEnd, readRequestLine, readStatusLine, RequestLine, StatusLine, withoutCr } from './start_line.js'
+import {
+  fieldFollows,
+  isHttpSlash,
+  isTokenByte,
+  KNOWN_METHODS,
+  lineEnd,
+  RequestLine,
+  readRequestLine,
+  readStatusLine,
+  StatusLine,
+  withoutCr,
+} from './start_line.js'
 
 const request = new RequestLine()
 const status = new StatusLine()
@@ -75,7 +86,12 @@ export function findMessage(head: Cursor, response: boolean): number {
     const lf = lineEnd(bytes, at, end)
     const to = lf < 0 ? end : withoutCr(bytes, at, lf)
     if (response) {
-      if (lf >= 0 ? readStatusLine(bytes, at, to, status) : isHttpSlash(bytes, at, end) && end - at > 12 && readStatusLine(bytes, at, end, status)) return at - pos
+      if (
+        lf >= 0
+          ? readStatusLine(bytes, at, to, status)
+          : isHttpSlash(bytes, at, end) && end - at > 12 && readStatusLine(bytes, at, end, status)
+      )
+        return at - pos
     } else if (lf >= 0 && readRequestLine(bytes, at, to, request) && plausibleVersion(request.version)) {
       return at - pos
     }

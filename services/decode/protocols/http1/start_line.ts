@@ -7,8 +7,30 @@ const LF = 10
 
 /** Methods that may be trusted without seeing a version: the registry of RFC 9110 and WebDAV's. */
 export const KNOWN_METHODS: readonly string[] = [
-  'GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE', 'PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY',
-  'MOVE', 'LOCK', 'UNLOCK', 'REPORT', 'SEARCH', 'PURGE', 'MERGE', 'NOTIFY', 'SUBSCRIBE', 'UNSUBSCRIBE', 'QUERY',
+  'GET',
+  'POST',
+  'PUT',
+  'DELETE',
+  'HEAD',
+  'OPTIONS',
+  'PATCH',
+  'CONNECT',
+  'TRACE',
+  'PROPFIND',
+  'PROPPATCH',
+  'MKCOL',
+  'COPY',
+  'MOVE',
+  'LOCK',
+  'UNLOCK',
+  'REPORT',
+  'SEARCH',
+  'PURGE',
+  'MERGE',
+  'NOTIFY',
+  'SUBSCRIBE',
+  'UNSUBSCRIBE',
+  'QUERY',
 ]
 const METHOD_TEXTS = new Map<number, string>()
 for (const method of KNOWN_METHODS) METHOD_TEXTS.set(methodHash(Buffer.from(method), 0, method.length), method)
@@ -129,8 +151,17 @@ export function isTokenByte(byte: number): boolean {
     (byte >= 97 && byte <= 122) ||
     (byte >= 65 && byte <= 90) ||
     (byte >= 48 && byte <= 57) ||
-    byte === 45 || byte === 95 || byte === 33 || (byte >= 35 && byte <= 39) || byte === 42 || byte === 43 || byte === 46 ||
-    byte === 94 || byte === 96 || byte === 124 || byte === 126
+    byte === 45 ||
+    byte === 95 ||
+    byte === 33 ||
+    (byte >= 35 && byte <= 39) ||
+    byte === 42 ||
+    byte === 43 ||
+    byte === 46 ||
+    byte === 94 ||
+    byte === 96 ||
+    byte === 124 ||
+    byte === 126
   )
 }
 

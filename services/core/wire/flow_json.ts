@@ -1,5 +1,5 @@
 /** One flow as one JSON object with all columns in order: the form of `klartext read` and of every JSON output. */
-import type { Flow } from '../core/flow.js'
+import type { Flow } from '../flow.js'
 
 /** What every flow of a connection repeats, written once; rebuilt when one of its values changed. */
 class Fixed {
@@ -64,7 +64,18 @@ export function flowToJson(flow: Flow): string {
 
 function workload(flow: Flow, end: 'client' | 'server'): string {
   let json = ''
-  for (const part of ['kind', 'cluster', 'ns', 'workload', 'pod', 'container', 'node', 'zone', 'service', 'sa'] as const) {
+  for (const part of [
+    'kind',
+    'cluster',
+    'ns',
+    'workload',
+    'pod',
+    'container',
+    'node',
+    'zone',
+    'service',
+    'sa',
+  ] as const) {
     json += `,"${end}_${part}":${quote(flow[`${end}_${part}`])}`
   }
   return json

@@ -1,0 +1,108 @@
+// Makes a fresh clone ready: Debian packages, npm packages, BPF programs, addon, TypeScript. Plain JavaScript with nothing
+// but Node, since it runs before anything is installed. Quick when all is there.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..')
+
+const BUILD_PACKAGES = ['clang', 'libbpf-dev', 'libzydis-dev', 'libelf-dev', 'zlib1g-dev', 'make', 'g++']
+const DEMO_PACKAGES = ['nginx-light', 'curl', 'openssl', 'python3', 'python3-requests']
+const TEST_PACKAGES = ['libssl-dev', 'python3-aiohttp', 'tshark']
+
+/** What `packages` lists and dpkg does not have; a package that another one provides counts as there. */
+function missingPackages(packages) {
+  return packages.filter((name) => {
+    const query = spawnSync('dpkg-query', ['-W', '-f', '${Status}', name], { encoding: 'utf8' })
+    if (query.status === 0 && query.stdout.includes('ok installed')) return false
+    return !(name === 'nginx-light' && existsSync('/usr/sbin/nginx'))
+  })
+}
+
+/** Installs what is missing when root; otherwise says the one command and answers what is missing. */
+export function debianPackages({ demo = false, test = false } = {}) {
+  if (!existsSync('/usr/bin/dpkg-query')) return []
+  const wanted = [...BUILD_PACKAGES, ...(demo || test ? DEMO_PACKAGES : []), ...(test ? TEST_PACKAGES : [])]
+  const missing = missingPackages(wanted)
+  if (missing.length === 0) return []
+  if (process.getuid() !== 0) {
+    console.error(`missing Debian packages; install them with: sudo apt-get install ${missing.join(' ')}`)
+    return missing
+  }
+  console.error(`installing Debian packages: ${missing.join(' ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = (...words) =>
+    spawnSync('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...words], {
+      env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  if (apt('install', '-y', '--no-install-recommends', ...missing).status !== 0) {
+    apt('update')
+    apt('install', '-y', '--no-install-recommends', ...missing)
+  }
+  return missingPackages(missing)
+}
+
+function run(command, words, options = {}) {
+  const done = spawnSync(command, words, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], ...options })
+  if (done.error) throw new Error(`${command}: ${done.error.message}`)
+  if (done.status !== 0) throw new Error(`${command} ${words.join(' ')} failed`)
+}
+
+function newest(folder, endings) {
+  let time = 0
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) {
+      if (entry.name !== 'build' && entry.name !== 'node_modules') time = Math.max(time, newest(path, endings))
+    } else if (endings.some((ending) => entry.name.endsWith(ending))) time = Math.max(time, statSync(path).mtimeMs)
+  }
+  return time
+}
+
+function stale(target, ...sources) {
+  const path = join(ROOT, target)
+  if (!existsSync(path)) return true
+  const made = statSync(path).mtimeMs
+  return sources.some(([folder, ...endings]) => newest(join(ROOT, folder), endings) > made)
+}
+
+export function npmPackages() {
+  const installed = join(ROOT, 'node_modules/.package-lock.json')
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(ROOT, 'package-lock.json')).mtimeMs) return
+  console.error('installing npm packages')
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+
+/** Answers what could not be built, one line each; without clang or g++ everything but live capture works. */
+export function build() {
+  const problems = []
+  if (stale('dist/.tsbuildinfo', ['services', '.ts'], ['test', '.ts']))
+    run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc')])
+  if (process.platform !== 'linux') return ['live capture needs Linux']
+  for (const [target, folder, ...endings] of [
+    ['bpf/build/capture.bpf.o', 'bpf', '.c', '.h'],
+    ['native/build/klartext.node', 'native/src', '.cpp', '.hpp'],
+  ]) {
+    if (!stale(target, [folder, ...endings], ['bpf', '.h'])) continue
+    const make = spawnSync('make', ['-s', '-C', join(ROOT, folder.split('/')[0]), '-j2'], { encoding: 'utf8' })
+    if (make.error || make.status !== 0) {
+      problems.push(`${target} was not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
+    }
+  }
+  return problems
+}
+
+/** Everything; answers the problems that are left. */
+export function setUp(wanted) {
+  const missing = debianPackages(wanted)
+  npmPackages()
+  const problems = build()
+  if (missing.length > 0) problems.unshift(`missing Debian packages: ${missing.join(' ')}`)
+  return problems
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const problem of setUp()) console.error(problem)
+}
