@@ -8,15 +8,18 @@ export class LineWriter {
   readonly #out: Writable
   #lines: string[] = []
   #chars = 0
+  readonly #pieceChars: number
 
-  constructor(out: Writable) {
+  /** `pieceChars` 1 sends each line at once. */
+  constructor(out: Writable, pieceChars = PIECE_CHARS) {
     this.#out = out
+    this.#pieceChars = pieceChars
   }
 
   line(text: string): void {
     this.#lines.push(text)
     this.#chars += text.length + 1
-    if (this.#chars >= PIECE_CHARS) this.#send()
+    if (this.#chars >= this.#pieceChars) this.#send()
   }
 
   /** To be awaited between batches: memory stays bounded whatever the reader's speed. */

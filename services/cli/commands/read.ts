@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs'
 import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
 import type { Flow } from '../../core/flow.js'
 import type { ConnectionRow } from '../../core/rows.js'
-import { flowToJson, isoTime } from '../../core/wire/flow_json.js'
+import { flowToJson } from '../../core/wire/flow_json.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy, parsePolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
 import { type Command, type CommandInput, oneOf, text } from '../command.js'
+import { FLOW_TABLE_HEAD, flowLine } from '../flow_line.js'
 import { inputFile } from '../input_file.js'
 import { LineWriter, Progress } from '../output.js'
 import { ReadSummary } from '../read_summary.js'
@@ -41,7 +42,7 @@ async function run(input: CommandInput): Promise<number> {
   process.once('SIGINT', onSignal)
   process.once('SIGTERM', onSignal)
   const out = new LineWriter(process.stdout)
-  if (format === 'table') out.line(TABLE_HEAD)
+  if (format === 'table') out.line(FLOW_TABLE_HEAD)
   const summary = new ReadSummary()
   let exitCode: number = EXIT.done
   for (const file of files) {
@@ -72,7 +73,7 @@ async function readFile(
   const prefix = naming ? `{"file":${JSON.stringify(file)},` : '{'
   const onFlow =
     format === 'table'
-      ? (flow: Flow) => out.line(tableLine(flow))
+      ? (flow: Flow) => out.line(flowLine(flow))
       : naming
         ? (flow: Flow) => out.line(prefix + flowToJson(flow).slice(1))
         : (flow: Flow) => out.line(flowToJson(flow))
@@ -117,20 +118,3 @@ function readText(path: string): string {
     throw new KlartextError('UNREADABLE', `${path}: ${(error as Error).message}`)
   }
 }
-
-const TABLE_HEAD = 'TIME             CLIENT                 SERVER                 PROTO  STATUS   LATENCY  REQUEST'
-
-function tableLine(flow: Flow): string {
-  const time = isoTime(flow.ts).slice(11, 26)
-  const client = `${flow.client_ip}:${flow.client_port}`.padEnd(21)
-  const server = `${flow.server_ip}:${flow.server_port}`.padEnd(21)
-  const status = String(flow.status_code === 0 ? flow.outcome : flow.status_code).padStart(6)
-  const latency = `${(flow.latency_us / 1000).toFixed(1)} ms`.padStart(10)
-  const mark = flow.complete === 1 ? '' : ' (incomplete)'
-  const request = `${flow.method} ${flow.host}${flow.resource}`.trim().replace(CONTROL, '·')
-  return `${time}  ${client}  ${server}  ${flow.protocol.padEnd(5)}  ${status}${latency}  ${request}${mark}`
-}
-
-// A hostile target must not steer the terminal.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
