@@ -64,10 +64,12 @@ bool identity_of(int fd, Identity &identity) {
   return true;
 }
 
-// Whether a file is the one that an object holds open, which therefore keeps its inode number.
+// Whether a file is the one that an object holds open, which therefore keeps its inode number. With overlayfs on either
+// side, size and modification time stand in for the device.
 bool is_same_file(const MappedObject &object, const Identity &identity) {
-  if (object.device != identity.device || object.inode != identity.inode) return false;
-  return object.device != 0 || (object.size == identity.size && object.modified_ns == identity.modified_ns);
+  if (object.inode != identity.inode) return false;
+  if (object.device != 0 && identity.device != 0) return object.device == identity.device;
+  return object.size == identity.size && object.modified_ns == identity.modified_ns;
 }
 
 std::string_view base_name(std::string_view path) {

@@ -1,6 +1,7 @@
 // Puts real uprobes (perf counters, no program) on a function of a shared library, calls it, and prints what they counted
 // and what a call costs. Needs root.
-//   probe_site_driver LIBRARY FUNCTION ENTRY_OFFSET RETURN_OFFSET|- CALLS
+//   probe_site_driver LIBRARY FUNCTION ENTRY_OFFSET RETURN_OFFSET|- CALLS [ATTACH_PATH]
+// The probes go to ATTACH_PATH, another name of the library's file; the library is the one called.
 // One line: entry count, return count, sum of what the calls returned, ns per call without and with the probes.
 #include <dlfcn.h>
 #include <linux/perf_event.h>
@@ -59,7 +60,8 @@ double call(Function function, long calls, long &sum) {
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 6) return 2;
+  if (argc != 6 && argc != 7) return 2;
+  const char *const attach_path = argv[argc == 7 ? 6 : 1];
   void *library = dlopen(argv[1], RTLD_NOW);
   if (library == nullptr) {
     std::fprintf(stderr, "%s\n", dlerror());
@@ -70,8 +72,8 @@ int main(int argc, char **argv) {
   const long calls = std::strtol(argv[5], nullptr, 10);
   long ignored = 0, sum = 0;
   const double without = call(function, calls, ignored);
-  const int entry = attach(argv[1], std::strtoull(argv[3], nullptr, 10), false);
-  const int exit = std::strcmp(argv[4], "-") == 0 ? -1 : attach(argv[1], std::strtoull(argv[4], nullptr, 10), true);
+  const int entry = attach(attach_path, std::strtoull(argv[3], nullptr, 10), false);
+  const int exit = std::strcmp(argv[4], "-") == 0 ? -1 : attach(attach_path, std::strtoull(argv[4], nullptr, 10), true);
   const double with = call(function, calls, sum);
   std::printf("%" PRIu64 " %" PRIu64 " %ld %.1f %.1f\n", count_of(entry), count_of(exit), sum, without, with);
   return 0;

@@ -1,8 +1,8 @@
 -- One row per connection, written when it ends: what passed, what was missing, why it gave no flows.
 CREATE TABLE IF NOT EXISTS klartext.connections
 (
-  ts DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'first byte seen',
-  end_ts DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'last byte seen',
+  ts DateTime64(6, 'UTC') COMMENT 'first byte seen' CODEC(Delta(8), ZSTD(1)),
+  end_ts DateTime64(6, 'UTC') COMMENT 'last byte seen' CODEC(Delta(8), ZSTD(1)),
   cluster LowCardinality(String),
   node LowCardinality(String),
   capture_side LowCardinality(String) COMMENT 'unknown, client, server',
@@ -19,10 +19,10 @@ CREATE TABLE IF NOT EXISTS klartext.connections
   protocol LowCardinality(String) COMMENT 'empty where none was recognised',
   undecoded_reason LowCardinality(String) COMMENT 'why there are no flows; empty where there are',
   tls_version LowCardinality(String),
-  bytes_to_server UInt64 CODEC(T64, ZSTD(1)) COMMENT 'bytes that passed',
-  bytes_to_client UInt64 CODEC(T64, ZSTD(1)) COMMENT 'bytes that passed',
-  gap_bytes_to_server UInt64 CODEC(T64, ZSTD(1)) COMMENT 'of them known to be missing',
-  gap_bytes_to_client UInt64 CODEC(T64, ZSTD(1)) COMMENT 'of them known to be missing',
+  bytes_to_server UInt64 COMMENT 'bytes that passed' CODEC(T64, ZSTD(1)),
+  bytes_to_client UInt64 COMMENT 'bytes that passed' CODEC(T64, ZSTD(1)),
+  gap_bytes_to_server UInt64 COMMENT 'of them known to be missing' CODEC(T64, ZSTD(1)),
+  gap_bytes_to_client UInt64 COMMENT 'of them known to be missing' CODEC(T64, ZSTD(1)),
   exchanges UInt32 CODEC(T64, ZSTD(1)),
   state LowCardinality(String) COMMENT 'closed, reset, idle, evicted, input_end',
   midstream UInt8 COMMENT '1 = already alive when first seen'

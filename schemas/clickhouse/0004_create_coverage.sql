@@ -1,7 +1,7 @@
 -- What was seen and what was not: libraries and processes hooked or not and why, bytes seen, left out and lost by reason.
 CREATE TABLE IF NOT EXISTS klartext.coverage
 (
-  ts DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'end of the interval',
+  ts DateTime64(6, 'UTC') COMMENT 'end of the interval' CODEC(Delta(8), ZSTD(1)),
   cluster LowCardinality(String),
   node LowCardinality(String),
   kind LowCardinality(String) COMMENT 'library, process, loss, bytes',
@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS klartext.coverage
   state LowCardinality(String) COMMENT 'hooked, not_hooked; covered, not_covered',
   reason LowCardinality(String),
   detail String CODEC(ZSTD(3)),
-  bytes UInt64 CODEC(T64, ZSTD(1)) COMMENT 'since the row before of the same subject and reason',
+  bytes UInt64 COMMENT 'since the row before of the same subject and reason' CODEC(T64, ZSTD(1)),
   count UInt64 CODEC(T64, ZSTD(1))
 )
 ENGINE = MergeTree

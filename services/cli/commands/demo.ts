@@ -60,7 +60,8 @@ async function live(embedded: Embedded, save: string | undefined, print: (line: 
   process.once('SIGINT', stopServices)
   process.once('SIGTERM', stopServices)
   try {
-    const native = new NativeSource()
+    // A recording to pass on holds the demo's TLS only, not what else this host sends in clear.
+    const native = new NativeSource({ plain: save === undefined })
     print('capturing this host with eBPF: no keys, no proxies, no changes to the services')
     native.start()
     const running = embedded.run(save === undefined ? native : saving(native, save))

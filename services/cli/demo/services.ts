@@ -31,6 +31,7 @@ https.createServer(tls, async (request, response) => {
 const PYTHON_CLIENT = `
 import sys, requests
 session = requests.Session()
+session.trust_env = False
 session.verify = sys.argv[2]
 for number in range(int(sys.argv[3])):
     for path in ('/shop/orders/%d?token=s3cret' % (1000 + number), '/stock/%d' % number, '/shop/crash' if number % 5 == 4 else '/shop/report/daily'):
