@@ -1,0 +1,91 @@
+/** Runs something while the host is captured, and gives what was captured of it. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { CaptureStats } from '../../native/index.js'
+import { NativeSource, type NativeSourceOptions } from '../../services/capture/native_source.js'
+import { whyNoCapture } from '../../services/capture/requirements.js'
+import type { Flow } from '../../services/core/flow.js'
+import type { Segment } from '../../services/core/segment.js'
+import { DecodePipeline } from '../../services/decode/pipeline.js'
+import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
+import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
+
+export const run = promisify(execFile)
+
+/** The reason to skip, or false. */
+export const NO_CAPTURE: string | false = whyNoCapture() ?? false
+
+export interface Captured {
+  readonly segments: Segment[]
+  readonly stats: CaptureStats
+}
+
+export async function capture(options: NativeSourceOptions, action: () => Promise<void>): Promise<Captured> {
+  const source = new NativeSource(options)
+  source.start()
+  const segments: Segment[] = []
+  const reading = (async () => {
+    for await (const batch of source.batches()) segments.push(...batch)
+  })()
+  try {
+    await sleep(200)
+    await action()
+    await sleep(300)
+  } finally {
+    await source.stop()
+    await reading
+  }
+  const stats = source.stats()
+  if (stats === null) throw new Error('the capture did not start')
+  return { segments, stats }
+}
+
+export function decode(segments: readonly Segment[]): Flow[] {
+  const flows: Flow[] = []
+  const pipeline = new DecodePipeline({
+    protocols: PROTOCOLS,
+    policy: new FlowPolicy(defaultPolicy('full')),
+    onFlow: (flow) => flows.push(flow),
+    onConnection: () => {},
+  })
+  pipeline.push(segments)
+  pipeline.finish()
+  return flows
+}
+
+export async function withCertificate<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'klartext-live-'))
+  try {
+    const files = ['-keyout', `${folder}/key.pem`, '-out', `${folder}/cert.pem`]
+    await run('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '1',
+      '-subj',
+      '/CN=localhost',
+      ...files,
+    ])
+    return await use(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}

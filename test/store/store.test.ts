@@ -1,0 +1,193 @@
+/** The embedded store: schema, rows, tokens, a kill, and ClickHouse's HTTP interface with the real client. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { createClient } from '@clickhouse/client'
+import { serveClickHouseHttp } from '../../services/adapters/chdb/http_server.js'
+import { ChdbStore } from '../../services/adapters/chdb/store.js'
+import { Exchange } from '../../services/core/exchange.js'
+import { FLOW_COLUMNS, type Flow } from '../../services/core/flow.js'
+import { REPO_ROOT } from '../../services/core/repo_root.js'
+import { ConnectionInfo } from '../../services/core/segment.js'
+import { FlowContext, FlowRow } from '../../services/decode/flow_row.js'
+
+const dataDir = mkdtempSync(join(tmpdir(), 'klartext-store-'))
+const PORT = 20_000 + (process.pid % 20_000)
+const URL_BASE = `http://127.0.0.1:${PORT}`
+let store: ChdbStore
+let close: () => void
+
+function flow(seq: number): Flow {
+  const info = new ConnectionInfo(2n ** 64n - 5n)
+  Object.assign(info, {
+    clientIp: '10.0.0.1',
+    clientPort: 1,
+    serverIp: '2001:db8::1',
+    serverPort: 443,
+    source: 'openssl',
+  })
+  const exchange = new Exchange()
+  Object.assign(exchange, {
+    protocol: 'http1',
+    method: 'GET',
+    host: 'a"b\\c\n',
+    resource: '/ü/1',
+    statusCode: 200,
+    outcome: 'ok',
+  })
+  Object.assign(exchange, {
+    reqStartUs: 1_790_000_000_000_001,
+    respEndUs: 1_790_000_000_000_501,
+    respStartUs: 1_790_000_000_000_400,
+  })
+  exchange.reqHeaders = ['x-a', '1', 'x-a', '2']
+  return new FlowRow(new FlowContext(info, false), exchange, seq)
+}
+
+before(async () => {
+  const script = `
+    import { ChdbStore } from '${REPO_ROOT}/dist/services/adapters/chdb/store.js'
+    const store = await ChdbStore.open('${dataDir}')
+    await store.query("INSERT INTO klartext.coverage (ts, kind, count) VALUES (now64(6), 'survivor', 7)", 'Null')
+    console.log('stored'); setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  store = await ChdbStore.open(dataDir)
+  const server = await serveClickHouseHttp(store, { port: PORT, host: '127.0.0.1' })
+  close = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+})
+
+after(async () => {
+  close()
+  await store.close()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+const text = async (sql: string) => (await store.query(sql, 'TabSeparatedRaw')).toString('utf8').trim()
+
+test('rows survive kill -9, and the schema is applied once', async () => {
+  assert.equal(await text("SELECT sum(count) FROM klartext.coverage WHERE kind = 'survivor'"), '7')
+  assert.equal(await text('SELECT count() FROM klartext.schema_migrations'), '5')
+})
+
+test('the table has the columns of the flow, in their order', async () => {
+  const columns = await text(
+    "SELECT name FROM system.columns WHERE database = 'klartext' AND table = 'flows' AND default_kind = '' ORDER BY position",
+  )
+  assert.deepEqual(
+    columns.split('\n'),
+    FLOW_COLUMNS.map((column) => column.name),
+  )
+})
+
+test('a token makes a second insert of the same rows nothing; without it they are new', async () => {
+  await store.insert('flows', [flow(0), flow(1)], 'token-1')
+  await store.insert('flows', [flow(0), flow(1)], 'token-1')
+  assert.equal(await text('SELECT count() FROM klartext.flows'), '2')
+  await store.insert('flows', [flow(2)], 'token-2')
+  assert.equal(await text('SELECT count() FROM klartext.flows'), '3')
+})
+
+test('values come back as they went in', async () => {
+  const [row] = JSON.parse(
+    `[${(await store.query('SELECT toString(conn_id) AS id, host, resource, req_headers, toString(ts) AS ts, latency_us, server_ip FROM klartext.flows LIMIT 1', 'JSONEachRow')).toString().trim()}]`,
+  )
+  assert.deepEqual(row, {
+    id: String(2n ** 64n - 5n),
+    host: 'a"b\\c\n',
+    resource: '/ü/1',
+    req_headers: { 'x-a': '1, 2' },
+    ts: '2026-09-21 14:13:20.000001',
+    latency_us: 500,
+    server_ip: '2001:db8::1',
+  })
+})
+
+test('100 000 rows in, and counted', async (t) => {
+  const rows = Array.from({ length: 100_000 }, (_, i) => flow(1000 + i))
+  const begun = performance.now()
+  await store.insert('flows', rows, 'bulk')
+  const seconds = (performance.now() - begun) / 1000
+  assert.equal(await text('SELECT count() FROM klartext.flows WHERE exchange_seq >= 1000'), '100000')
+  t.diagnostic(`${Math.round(100_000 / seconds)} rows/s into flows`)
+})
+
+test('a second process is told who holds the store', async () => {
+  const holder = process.pid
+  const script = `import { ChdbStore } from '${REPO_ROOT}/dist/services/adapters/chdb/store.js'
+    await ChdbStore.open('${dataDir}').catch((error) => console.log(error.message))`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = await once(child.stdout, 'data')
+  assert.match(String(line), new RegExp(`is in use by process ${holder}`))
+})
+
+test('@clickhouse/client over HTTP: ping, parameters, formats', async () => {
+  const client = createClient({ url: URL_BASE, compression: { response: true } })
+  try {
+    assert.equal((await client.ping()).success, true)
+    const result = await client.query({
+      query: 'SELECT method, count() AS n FROM klartext.flows WHERE status_code = {status:UInt16} GROUP BY method',
+      query_params: { status: 200 },
+      format: 'JSONEachRow',
+    })
+    assert.deepEqual(await result.json(), [{ method: 'GET', n: 100_003 }])
+    const whole = await (await client.query({ query: 'SELECT 1 AS one', format: 'JSON' })).json()
+    assert.deepEqual((whole as { data: unknown }).data, [{ one: 1 }])
+    await assert.rejects(
+      client.insert({ table: 'klartext.flows', values: [{ method: 'X' }], format: 'JSONEachRow' }),
+      /read-only|READONLY/,
+    )
+    await assert.rejects(client.query({ query: 'SELEC 1' }), { code: '62' })
+  } finally {
+    await client.close()
+  }
+})
+
+test('what writes or reaches outside the store is refused, however it is spelt', async () => {
+  const statements = [
+    'DROP TABLE klartext.flows',
+    'INSERT INTO klartext.flows (method) VALUES (1)',
+    "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "SELECT file('/etc/passwd')",
+    "SELECT * FROM (SELECT * FROM /* x */ url('http://127.0.0.1/', 'LineAsString'))",
+    "SELECT 1 INTO OUTFILE '/tmp/klartext-outfile'",
+    'SET readonly = 0',
+    "WITH x AS (SELECT * FROM s3('http://a/b')) SELECT * FROM x",
+  ]
+  for (const sql of statements) {
+    const response = await fetch(URL_BASE, { method: 'POST', body: sql })
+    assert.notEqual(response.status, 200, sql)
+    assert.match(response.headers.get('x-clickhouse-exception-code') ?? '', /^\d+$/, sql)
+    await response.text()
+  }
+  assert.equal(await text('SELECT count() > 0 FROM klartext.flows'), '1')
+})
+
+test('errors carry the code and status that a server gives', async () => {
+  for (const [sql, code, status] of [
+    ['SELEC 1', '62', 400],
+    ['SELECT * FROM klartext.nothing', '60', 404],
+    ['SELECT nothing FROM klartext.flows', '47', 404],
+  ] as const) {
+    const response = await fetch(`${URL_BASE}/?query=${encodeURIComponent(sql)}`)
+    assert.equal(response.headers.get('x-clickhouse-exception-code'), code, sql)
+    assert.equal(response.status, status, sql)
+    assert.match(await response.text(), /^Code: \d+\. DB::Exception: /)
+  }
+})
+
+test('binary formats are byte-clean', async () => {
+  const response = await fetch(
+    `${URL_BASE}/?default_format=RowBinary&query=${encodeURIComponent("SELECT unhex('fffe80')")}`,
+  )
+  assert.deepEqual(Buffer.from(await response.arrayBuffer()), Buffer.from('03fffe80', 'hex'))
+})
