@@ -33,6 +33,13 @@ std::string describe_points(const ProbePlan &plan) {
   return text;
 }
 
+bool bio_write_is_cheap(const ProbePlan &plan) {
+  for (const ProbePoint &point : plan.points) {
+    if (point.role == Role::bio_write) return point.entry_cost == Cost::emulated;
+  }
+  return false;
+}
+
 } // namespace
 
 LibraryWatch::LibraryWatch(Programs &programs, PlacementMode mode) : programs_(programs), mode_(mode), discovery_(mode) {}
@@ -141,8 +148,9 @@ void LibraryWatch::hook(uint64_t id, const std::string &attach_path, const std::
   std::string error;
   size_t attached = 0;
   if (!plan.points.empty()) attached = programs_.attach(id, plan, attach_path, false, error);
-  // A program with OpenSSL inside (node) may use memory BIOs from its first connection on.
-  if (kind != "libcrypto" && mode_ == PlacementMode::emulated && programs_.attach(id, plan, attach_path, true, error) > 0) {
+  // Memory BIOs are bound by their first record, so BIO_write is probed from the start where that is cheap; a site that
+  // must be single-stepped waits until an object without a socket shows up.
+  if (mode_ == PlacementMode::emulated && bio_write_is_cheap(plan) && programs_.attach(id, plan, attach_path, true, error) > 0) {
     const std::lock_guard lock(mutex_);
     armed_.insert(id);
   }
@@ -155,24 +163,29 @@ void LibraryWatch::hook(uint64_t id, const std::string &attach_path, const std::
 
 // Libraries that short-lived programs will load: hooked before the first of them runs.
 void LibraryWatch::hook_well_known() {
-  glob_t found{};
-  for (const char *pattern : {"/usr/lib/*/libssl.so.*", "/usr/lib64/libssl.so.*", "/lib/*/libssl.so.*", "/usr/lib/libssl.so.*"}) {
-    if (glob(pattern, GLOB_NOSORT, nullptr, &found) != 0) continue;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-      struct stat stat {};
-      if (::stat(found.gl_pathv[i], &stat) != 0) continue;
-      const std::pair<uint64_t, uint64_t> inode{stat.st_dev, stat.st_ino};
-      if (by_inode_.contains(inode)) continue;
-      const uint64_t id = next_id_++;
-      by_inode_[inode] = id;
-      hook(id, found.gl_pathv[i], found.gl_pathv[i], "libssl", plan_probes(found.gl_pathv[i], mode_));
+  for (const char *name : {"libssl", "libcrypto"}) {
+    for (const char *folder : {"/usr/lib/*", "/usr/lib64", "/usr/lib", "/lib/*"}) {
+      glob_t found{};
+      const std::string pattern = std::string(folder) + "/" + name + ".so.*";
+      if (glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) hook_file(found.gl_pathv[i], name);
+      }
+      globfree(&found);
     }
-    globfree(&found);
-    found = {};
   }
 }
 
-// BIO_write is called for every record of every program that shares the library: probed only where it is needed.
+void LibraryWatch::hook_file(const char *path, const char *kind) {
+  struct stat stat {};
+  if (::stat(path, &stat) != 0) return;
+  const std::pair<uint64_t, uint64_t> inode{stat.st_dev, stat.st_ino};
+  if (by_inode_.contains(inode)) return;
+  const uint64_t id = next_id_++;
+  by_inode_[inode] = id;
+  hook(id, path, path, kind, plan_probes(path, mode_));
+}
+
+// BIO_write is called for every record of every program that shares the library.
 void LibraryWatch::arm() {
   std::unordered_set<uint32_t> pids;
   {

@@ -44,6 +44,7 @@ class LibraryWatch {
   void take(const ScanResult &result);
   void hook(uint64_t id, const std::string &attach_path, const std::string &path, const std::string &kind, const ProbePlan &plan);
   void hook_well_known();
+  void hook_file(const char *path, const char *kind);
   void arm();
 
   Programs &programs_;

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { type Segment, SegmentFlag } from '../../services/core/segment.js'
-import { capture, freePort, NO_CAPTURE, run, withCertificate } from './harness.js'
+import { capture, freePort, NO_CAPTURE, PYTHON, run, withCertificate } from './harness.js'
 
 const SCRIPT = join(REPO_ROOT, 'test/live/tls_shapes.py')
 const NAMES = ['to_server', 'to_client'] as const
@@ -17,7 +17,7 @@ async function shape(name: string, options = {}, ...more: string[]) {
     const port = await freePort()
     let sent: Sent | null = null
     const { segments, stats } = await capture(options, async () => {
-      const { stdout } = await run('python3', [SCRIPT, folder, String(port), name, ...more])
+      const { stdout } = await run(PYTHON, [SCRIPT, folder, String(port), name, ...more])
       sent = JSON.parse(stdout) as Sent
     })
     assert.ok(sent)

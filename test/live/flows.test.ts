@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Flow } from '../../services/core/flow.js'
-import { capture, decode, freePort, NO_CAPTURE, run, withCertificate } from './harness.js'
+import { capture, decode, freePort, NO_CAPTURE, PYTHON, run, withCertificate } from './harness.js'
 
 const NODE = `
 import https from 'node:https'
@@ -92,8 +92,8 @@ test('nginx with curl, requests and asyncio; Node to itself', { skip: NO_CAPTURE
       await sleep(300)
       const { segments, stats } = await capture({}, async () => {
         for (let i = 0; i < 20; i++) await run('curl', ['-sk', `https://127.0.0.1:${port}/curl/${i}`])
-        await run('python3', ['-c', REQUESTS, String(port), '50'])
-        await run('python3', ['-c', ASYNCIO, String(port), '60'])
+        await run(PYTHON, ['-c', REQUESTS, String(port), '50'])
+        await run(PYTHON, ['-c', ASYNCIO, String(port), '60'])
         await run(process.execPath, [join(folder, 'node.mjs'), String(nodePort), folder, '200'])
       })
       const flows = decode(segments)
@@ -113,7 +113,7 @@ test('nginx with curl, requests and asyncio; Node to itself', { skip: NO_CAPTURE
 
 test('plain HTTP is seen at both ends, once each', { skip: NO_CAPTURE }, async () => {
   const port = await freePort()
-  const server = spawn('python3', [
+  const server = spawn(PYTHON, [
     '-m',
     'http.server',
     String(port),

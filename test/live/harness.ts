@@ -1,6 +1,6 @@
 /** Runs something while the host is captured, and gives what was captured of it. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,9 @@ import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
 import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
 
 export const run = promisify(execFile)
+
+/** The one whose modules come with Debian packages, where another stands before it in PATH. */
+export const PYTHON: string = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'
 
 /** The reason to skip, or false. */
 export const NO_CAPTURE: string | false = whyNoCapture() ?? false

@@ -3,7 +3,8 @@
  * @clickhouse/client: through the hook a setting of one request stays for the next (an insert token once swallowed the two
  * inserts after it) and binary results come out as text. Calls run on the engine's threads and do not block.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Session } from 'chdb'
@@ -18,11 +19,15 @@ export function defaultDataDir(): string {
   return join(base, 'klartext')
 }
 
+const INSERT_FILE = 'insert-'
+
 const TIME_COLUMNS = new Set(['ts', 'end_ts'])
 
 export class ChdbStore implements Store {
   readonly dataDir: string
   readonly #session: Session
+  readonly #structures = new Map<TableName, string>()
+  #inserts = 0
 
   private constructor(dataDir: string, session: Session) {
     this.dataDir = dataDir
@@ -32,6 +37,9 @@ export class ChdbStore implements Store {
   /** Opens or makes the store and brings its schema up to date. One process at a time may hold a folder. */
   static async open(dataDir: string): Promise<ChdbStore> {
     lock(dataDir)
+    // Of a process that was killed while inserting.
+    for (const name of readdirSync(dataDir))
+      if (name.startsWith(INSERT_FILE)) rmSync(join(dataDir, name), { force: true })
     const { Session } = await import('chdb').catch((error: Error) => {
       throw new KlartextError(
         'STORE_UNAVAILABLE',
@@ -56,16 +64,34 @@ export class ChdbStore implements Store {
   async insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void> {
     if (rows.length === 0) return
     const toJson = table === 'flows' ? (row: unknown) => flowToJson(row as Flow) : rowToJson
+    // Through a file: measured 79 k rows/s, where values inside the statement or chDB's own insert call gave 13 k.
+    const path = join(this.dataDir, `${INSERT_FILE}${this.#inserts++}`)
     try {
-      await this.#session.insert({
-        table: `klartext.${table}`,
-        values: `${rows.map(toJson).join('\n')}\n`,
-        format: 'JSONEachRow',
-        settings: { insert_deduplication_token: token, date_time_input_format: 'best_effort', async_insert: 0 },
-      })
+      await writeFile(path, `${rows.map(toJson).join('\n')}\n`, { mode: 0o600 })
+      const settings = `insert_deduplication_token = ${quote(token)}, date_time_input_format = 'best_effort', async_insert = 0`
+      const from = `file(${quote(path)}, 'JSONEachRow', ${quote(await this.#structure(table))})`
+      await this.query(
+        `INSERT INTO klartext.${table} SELECT * FROM ${from} SETTINGS ${settings}, max_insert_threads = 1`,
+        'Null',
+      )
     } catch (error) {
-      throw storeError(error)
+      if (error instanceof KlartextError) throw error
+      throw new KlartextError('STORE_UNWRITABLE', `${path}: ${(error as Error).message}`, { retryable: true })
+    } finally {
+      rmSync(path, { force: true })
     }
+  }
+
+  /** Columns that rows carry, as the function `file` wants them. */
+  async #structure(table: TableName): Promise<string> {
+    const known = this.#structures.get(table)
+    if (known !== undefined) return known
+    const columns = `SELECT name, type FROM system.columns WHERE database = 'klartext' AND table = '${table}' AND default_kind = '' ORDER BY position`
+    const structure = lines(await this.query(columns, 'JSONEachRow'))
+      .map(({ name, type }) => `${name} ${type}`)
+      .join(', ')
+    this.#structures.set(table, structure)
+    return structure
   }
 
   async query(sql: string, format: string, parameters: Readonly<Record<string, string>> = {}): Promise<Buffer> {
@@ -85,6 +111,10 @@ export class ChdbStore implements Store {
     this.#session.close()
     unlock(this.dataDir)
   }
+}
+
+function quote(text: string): string {
+  return `'${text.replace(/[\\']/g, '\\$&')}'`
 }
 
 function lines(json: Buffer): Record<string, unknown>[] {

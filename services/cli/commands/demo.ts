@@ -9,6 +9,7 @@ import { whyNoCapture } from '../../capture/requirements.js'
 import { EXIT, UsageError } from '../../core/errors.js'
 import type { SegmentSource } from '../../core/ports/source.js'
 import { REPO_ROOT } from '../../core/repo_root.js'
+import { Segment } from '../../core/segment.js'
 import { decodeSegmentBatch } from '../../core/wire/segment_batch.js'
 import { type Command, type CommandInput, text } from '../command.js'
 import { printReport } from '../demo/report.js'
@@ -42,7 +43,7 @@ async function run(input: CommandInput): Promise<number> {
     if (obstacle === null) await live(embedded, text(input, 'save'), print)
     else {
       print(`this is the bundled recording, not this host (${obstacle})`)
-      await embedded.run(new ArchiveSource(RECORDING))
+      await embedded.run(asIfNow(new ArchiveSource(RECORDING)))
     }
     await printReport(embedded.store, print, dataDir)
   } finally {
@@ -75,6 +76,32 @@ async function live(embedded: Embedded, save: string | undefined, print: (line: 
     process.off('SIGINT', stopServices)
     process.off('SIGTERM', stopServices)
     services.stop()
+  }
+}
+
+/** Moves the recording's times to the present, as a whole: old rows would leave the store by its TTL at once. */
+function asIfNow(source: SegmentSource): SegmentSource {
+  return {
+    async *batches() {
+      let shiftUs: number | null = null
+      for await (const batch of source.batches()) {
+        shiftUs ??= batch.length > 0 ? Date.now() * 1000 - batch[0].timeUs : null
+        yield batch.map(
+          (each) =>
+            new Segment(
+              each.connection,
+              each.direction,
+              each.position,
+              each.length,
+              each.payload,
+              each.timeUs + (shiftUs ?? 0),
+              each.timeRestNs,
+              each.flags,
+            ),
+        )
+      }
+    },
+    coverage: () => source.coverage(),
   }
 }
 

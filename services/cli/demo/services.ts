@@ -1,6 +1,6 @@
 /** Small real HTTPS services that call each other: nginx (shared libssl), a Node service (OpenSSL inside), curl, Python. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,6 +38,9 @@ for number in range(int(sys.argv[3])):
         session.get('https://localhost:%s%s' % (sys.argv[1], path))
 `
 
+/** The one whose modules come with Debian packages, where another stands before it in PATH. */
+const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'
+
 export class DemoServices {
   readonly folder = mkdtempSync(join(tmpdir(), 'klartext-demo-'))
   readonly #children: ChildProcess[] = []
@@ -63,7 +66,7 @@ export class DemoServices {
   /** Traffic for some seconds: curl one by one, Python over a kept connection. */
   async drive(): Promise<void> {
     const { folder } = this
-    const python = this.#spawn('python3', [
+    const python = this.#spawn(PYTHON, [
       join(folder, 'client.py'),
       String(this.#gatewayPort),
       `${folder}/cert.pem`,
