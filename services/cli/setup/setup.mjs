@@ -11,10 +11,13 @@ const BUILD_PACKAGES = ['clang', 'libbpf-dev', 'libzydis-dev', 'libelf-dev', 'zl
 const DEMO_PACKAGES = ['nginx-light', 'curl', 'openssl', 'python3', 'python3-requests']
 const TEST_PACKAGES = ['libssl-dev', 'python3-aiohttp', 'tshark']
 
+/** In dpkg-query's own notation. */
+const STATUS_FORMAT = '$' + '{Status}'
+
 /** What `packages` lists and dpkg does not have; a package that another one provides counts as there. */
 function missingPackages(packages) {
   return packages.filter((name) => {
-    const query = spawnSync('dpkg-query', ['-W', '-f', '${Status}', name], { encoding: 'utf8' })
+    const query = spawnSync('dpkg-query', ['-W', '-f', STATUS_FORMAT, name], { encoding: 'utf8' })
     if (query.status === 0 && query.stdout.includes('ok installed')) return false
     return !(name === 'nginx-light' && existsSync('/usr/sbin/nginx'))
   })
@@ -72,7 +75,8 @@ export function npmPackages() {
   const installed = join(ROOT, 'node_modules/.package-lock.json')
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(ROOT, 'package-lock.json')).mtimeMs) return
   console.error('installing npm packages')
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  // Not `npm ci`: it refuses a lock file that lacks an optional package for some other platform, which mirrors leave out.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
 }
 
 /** Answers what could not be built, one line each; without clang or g++ everything but live capture works. */
