@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <atomic>
+#include <thread>
+
 namespace klartext {
 
 namespace {
@@ -44,6 +47,20 @@ void sum_counts(int map, uint32_t index, Sum &into) {
     into.count += value.count;
     into.bytes += value.bytes;
   }
+}
+
+// Taking one probe away waits for a grace period of the kernel, 0.1 s; those that are taken away together share it.
+constexpr size_t DETACH_THREADS = 32;
+
+void destroy_links(const std::vector<bpf_link *> &links) {
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < links.size(); i = next++) bpf_link__destroy(links[i]);
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < links.size() && i < DETACH_THREADS; i++) threads.emplace_back(work);
+  work();
+  for (std::thread &thread : threads) thread.join();
 }
 
 } // namespace
@@ -144,18 +161,18 @@ void Programs::detach(uint64_t object) {
     links.swap(found->second);
     probes_.erase(found);
   }
-  for (bpf_link *link : links) bpf_link__destroy(link);
+  destroy_links(links);
 }
 
 void Programs::detach_all() {
-  for (bpf_link *link : links_) bpf_link__destroy(link);
-  links_.clear();
-  std::vector<uint64_t> objects;
+  std::vector<bpf_link *> links;
+  links.swap(links_);
   {
     const std::lock_guard lock(probes_mutex_);
-    for (const auto &[object, links] : probes_) objects.push_back(object);
+    for (const auto &[object, of_object] : probes_) links.insert(links.end(), of_object.begin(), of_object.end());
+    probes_.clear();
   }
-  for (const uint64_t object : objects) detach(object);
+  destroy_links(links);
 }
 
 int Programs::ring_fd() const { return bpf_object__find_map_fd_by_name(object_, "ring"); }

@@ -9,7 +9,7 @@ import { REPO_ROOT } from '../core/repo_root.js'
 import { decodeSegmentBatch } from '../core/wire/segment_batch.js'
 
 const DRIVER = join(REPO_ROOT, 'native/build/test/avro_batch_driver')
-const skip = existsSync(DRIVER) ? false : 'native/build/test/avro_batch_driver is not built (make -C native/test)'
+const skip = existsSync(DRIVER) ? false : 'native/build/test/avro_batch_driver is not built (make -C native)'
 
 const bigLong = avro.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),

@@ -13,8 +13,11 @@ const DRIVER = join(REPO_ROOT, 'native/build/test/discovery_driver')
 const ADDON = join(REPO_ROOT, 'native/build/klartext.node')
 const LIBSSL = '/usr/lib/x86_64-linux-gnu/libssl.so.3'
 const LIBC = '/usr/lib/x86_64-linux-gnu/libc.so.6'
-const skip = !existsSync(DRIVER) ? 'native/build/test/discovery_driver is not built (make -C native/test)'
-  : !existsSync(LIBSSL) || !existsSync(LIBC) ? `${LIBSSL} or ${LIBC} is not there` : false
+const skip = !existsSync(DRIVER)
+  ? 'native/build/test/discovery_driver is not built (make -C native)'
+  : !existsSync(LIBSSL) || !existsSync(LIBC)
+    ? `${LIBSSL} or ${LIBC} is not there`
+    : false
 const ID = '0123456789abcdef'.repeat(4)
 const OWN_PID = process.pid
 
@@ -27,7 +30,14 @@ interface Found {
   reason: string
   processes: { pid: number; startNs: number; comm: string; containerId: string }[]
 }
-interface Step { appeared: Found[]; vanished: Found[]; objects: Found[]; processes: number; processesRead: number; filesOpened: number }
+interface Step {
+  appeared: Found[]
+  vanished: Found[]
+  objects: Found[]
+  processes: number
+  processesRead: number
+  filesOpened: number
+}
 
 const root = mkdtempSync(join(tmpdir(), 'klartext-discovery-'))
 after(() => rmSync(root, { recursive: true }))
@@ -46,7 +56,11 @@ class FakeProc {
   }
 
   /** `size` is what changes when a process maps something. */
-  put(pid: number, files: readonly string[], change: { comm?: string; size?: number; start?: number; cgroup?: string; codeStart?: number } = {}): void {
+  put(
+    pid: number,
+    files: readonly string[],
+    change: { comm?: string; size?: number; start?: number; cgroup?: string; codeStart?: number } = {},
+  ): void {
     const { comm = 'app', size = 1000 + files.length, start = 500, cgroup = '0::/\n', codeStart = 4096 } = change
     const folder = join(this.folder, String(pid))
     mkdirSync(folder, { recursive: true })
@@ -61,11 +75,20 @@ class FakeProc {
       const device = `${((dev >> 8) & 0xfff).toString(16).padStart(2, '0')}:${(dev & 0xff).toString(16).padStart(2, '0')}`
       const at = 0x7f00_0000_0000 + i * 0x10_0000
       const range = (from: number): string => `${(at + from).toString(16)}-${(at + from + 0x1000).toString(16)}`
-      return [`${range(0)} r--p 00000000 ${device} ${ino}                    ${file}`,
-        `${range(0x1000)} r-xp 00001000 ${device} ${ino}                    ${file}`]
+      return [
+        `${range(0)} r--p 00000000 ${device} ${ino}                    ${file}`,
+        `${range(0x1000)} r-xp 00001000 ${device} ${ino}                    ${file}`,
+      ]
     })
-    writeFileSync(join(folder, 'maps'), [...lines, '7ffc0000-7ffd0000 rw-p 00000000 00:00 0     [stack]',
-      'ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]', ''].join('\n'))
+    writeFileSync(
+      join(folder, 'maps'),
+      [
+        ...lines,
+        '7ffc0000-7ffd0000 rw-p 00000000 00:00 0     [stack]',
+        'ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]',
+        '',
+      ].join('\n'),
+    )
     if (!existsSync(join(folder, 'root'))) symlinkSync('/', join(folder, 'root'))
   }
 
@@ -95,13 +118,22 @@ test('one file in many processes is one object; unchanged processes are not read
   mkdirSync(join(proc.folder, '14')) // ended while being looked at
   const first = await proc.step('scan')
   assert.equal(first.appeared.length, 1)
-  assert.deepEqual({ ...first.appeared[0], attachPath: '' }, {
-    kind: 'libssl', path: LIBSSL, attachPath: '', inode: statSync(LIBSSL).ino, device: statSync(LIBSSL).dev, points: 9, reason: '',
-    processes: [
-      { pid: 10, startNs: 12_340_000_000, comm: 'evil ) S 1 (x', containerId: ID },
-      { pid: 11, startNs: 5_000_000_000, comm: 'app', containerId: '' },
-    ],
-  })
+  assert.deepEqual(
+    { ...first.appeared[0], attachPath: '' },
+    {
+      kind: 'libssl',
+      path: LIBSSL,
+      attachPath: '',
+      inode: statSync(LIBSSL).ino,
+      device: statSync(LIBSSL).dev,
+      points: 9,
+      reason: '',
+      processes: [
+        { pid: 10, startNs: 12_340_000_000, comm: 'evil ) S 1 (x', containerId: ID },
+        { pid: 11, startNs: 5_000_000_000, comm: 'app', containerId: '' },
+      ],
+    },
+  )
   assert.match(first.appeared[0]?.attachPath ?? '', /^\/proc\/self\/fd\/\d+$/)
   assert.deepEqual([first.processes, first.processesRead, first.filesOpened], [3, 3, 2])
 
@@ -168,7 +200,10 @@ test('a copy of the library in another place is another object, and its replacem
   copyFileSync(LIBSSL, copy)
   proc.put(52, [copy])
   const upgraded = await proc.step('scan')
-  assert.deepEqual(upgraded.appeared.map((object) => [object.path, pids(object)]), [[copy, [52]]])
+  assert.deepEqual(
+    upgraded.appeared.map((object) => [object.path, pids(object)]),
+    [[copy, [52]]],
+  )
   assert.equal(upgraded.objects.length, 3)
   proc.close()
 })
@@ -196,14 +231,22 @@ test('libraries and programs that cannot be hooked say why', { skip }, async () 
     return path
   }
   const go = join(root, 'goapp')
-  const built = spawnSync('gcc', ['-x', 'c', '-o', go, '-'], { input: '__attribute__((section(".go.buildinfo"))) char b[32] = "go"; int main() { return 0; }' })
+  const built = spawnSync('gcc', ['-x', 'c', '-o', go, '-'], {
+    input: '__attribute__((section(".go.buildinfo"))) char b[32] = "go"; int main() { return 0; }',
+  })
   assert.equal(built.status, 0)
   proc.put(70, [named('libgnutls.so.30'), named('libnspr4.so'), named('libjvm.so'), named('libplain.so'), go])
   const step = await proc.step('scan')
   assert.deepEqual(Object.fromEntries(step.objects.map((object) => [object.kind, object.reason])), {
-    gnutls: 'gnutls: not supported yet', nss: 'nss: not supported yet', java: 'java: not supported yet', go: 'go: not supported yet',
+    gnutls: 'gnutls: not supported yet',
+    nss: 'nss: not supported yet',
+    java: 'java: not supported yet',
+    go: 'go: not supported yet',
   })
-  assert.deepEqual(step.objects.map((object) => object.points), [0, 0, 0, 0])
+  assert.deepEqual(
+    step.objects.map((object) => object.points),
+    [0, 0, 0, 0],
+  )
   proc.close()
 })
 
@@ -227,28 +270,49 @@ test('container ids of the runtimes', { skip }, async () => {
     [`0::/x/z${ID}`, ''],
     ['', ''],
   ]
-  cases.forEach(([cgroup], i) => proc.put(100 + i, [LIBSSL], { cgroup: `${cgroup}\n` }))
+  for (const [i, [cgroup]] of cases.entries()) proc.put(100 + i, [LIBSSL], { cgroup: `${cgroup}\n` })
   const [object] = (await proc.step('scan')).objects
-  assert.deepEqual(object?.processes.map((process) => process.containerId), cases.map(([, id]) => id))
+  assert.deepEqual(
+    object?.processes.map((process) => process.containerId),
+    cases.map(([, id]) => id),
+  )
   proc.close()
 })
 
 test('damaged files of /proc are no processes', { skip }, async () => {
   const proc = new FakeProc('damaged', 60_000)
-  const damaged = ['', '(', ')(', '1 (a', '1 (a) S', '1 (a) S 1 2 3\n', `1 (a) S ${'x '.repeat(60)}`, `1 (a) S ${'9'.repeat(30)} `.repeat(30)]
+  const damaged = [
+    '',
+    '(',
+    ')(',
+    '1 (a',
+    '1 (a) S',
+    '1 (a) S 1 2 3\n',
+    `1 (a) S ${'x '.repeat(60)}`,
+    `1 (a) S ${'9'.repeat(30)} `.repeat(30),
+  ]
   damaged.forEach((text, i) => {
     proc.put(200 + i, [LIBSSL])
     writeFileSync(join(proc.folder, String(200 + i), 'stat'), text)
   })
   proc.put(300, [LIBSSL])
-  writeFileSync(join(proc.folder, '300', 'maps'), 'x\n-\n00-\n1-2 r-xp\n1-2 r-xp 0 zz:1 5 /a\n1-2 r-xp 0 1:1 99999999999999999999999 /a\n1-2 r-xp 0 1:1 5\n')
+  writeFileSync(
+    join(proc.folder, '300', 'maps'),
+    'x\n-\n00-\n1-2 r-xp\n1-2 r-xp 0 zz:1 5 /a\n1-2 r-xp 0 1:1 99999999999999999999999 /a\n1-2 r-xp 0 1:1 5\n',
+  )
   const step = await proc.step('scan')
   assert.deepEqual([step.objects, step.processes], [[], 1])
   proc.close()
 })
 
-test('this very process is found through the addon', { skip: existsSync(ADDON) ? false : 'native/build/klartext.node is not built' }, () => {
-  interface Listed { kind: string; plan: { points: unknown[] }; processes: { pid: number }[] }
+test('this very process is found through the addon', {
+  skip: existsSync(ADDON) ? false : 'native/build/klartext.node is not built',
+}, () => {
+  interface Listed {
+    kind: string
+    plan: { points: unknown[] }
+    processes: { pid: number }[]
+  }
   const list = (createRequire(import.meta.url)(ADDON) as { listTlsObjects(): Listed[] }).listTlsObjects()
   const own = list.find((object) => object.processes.some((process) => process.pid === OWN_PID))
   assert.equal(own?.kind, 'executable')

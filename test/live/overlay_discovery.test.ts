@@ -61,8 +61,7 @@ function mountOverlay(lower: string, name: string): string | undefined {
 
 test('one layer, two mounts: one object with both processes, and one probe for both', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('mounting and uprobes need root')
-  if (!existsSync(DISCOVERY) || !existsSync(SITES))
-    return t.skip('native parts are not built (make -C native test-programs)')
+  if (!existsSync(DISCOVERY) || !existsSync(SITES)) return t.skip('native parts are not built (make -C native)')
   if (!existsSync(LIBSSL)) return t.skip(`${LIBSSL} is not there`)
   const lower = join(folder, 'layer')
   mkdirSync(lower)

@@ -30,7 +30,7 @@ function reasonToSkip(): string | false {
   if (process.arch !== 'x64') return 'x86-64 only'
   if (process.getuid?.() !== 0) return 'uprobes need root'
   if (!existsSync('/sys/bus/event_source/devices/uprobe/type')) return 'this kernel has no uprobe events'
-  if (!existsSync(ADDON) || !existsSync(DRIVER)) return 'native parts are not built (make -C native all test-programs)'
+  if (!existsSync(ADDON) || !existsSync(DRIVER)) return 'native parts are not built (make -C native)'
   return false
 }
 
