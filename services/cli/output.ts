@@ -2,24 +2,32 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
-const PIECE_CHARS = 1 << 16
+const PIECE_BYTES = 1 << 18
+/** UTF-8 takes at most 3 bytes for one UTF-16 unit. */
+const BYTES_PER_CHAR = 3
 
+/** Lines are encoded straight into the piece that is written: no list, no joining. */
 export class LineWriter {
   readonly #out: Writable
-  #lines: string[] = []
-  #chars = 0
-  readonly #pieceChars: number
+  readonly #sendBytes: number
+  #piece = Buffer.allocUnsafe(PIECE_BYTES)
+  #size = 0
 
-  /** `pieceChars` 1 sends each line at once. */
-  constructor(out: Writable, pieceChars = PIECE_CHARS) {
+  /** `sendBytes` 1 sends each line at once. */
+  constructor(out: Writable, sendBytes = PIECE_BYTES / 2) {
     this.#out = out
-    this.#pieceChars = pieceChars
+    this.#sendBytes = sendBytes
   }
 
   line(text: string): void {
-    this.#lines.push(text)
-    this.#chars += text.length + 1
-    if (this.#chars >= this.#pieceChars) this.#send()
+    const room = text.length * BYTES_PER_CHAR + 1
+    if (this.#size + room > this.#piece.length) {
+      this.#send()
+      if (room > this.#piece.length) this.#piece = Buffer.allocUnsafe(room)
+    }
+    this.#size += this.#piece.write(text, this.#size, 'utf8')
+    this.#piece[this.#size++] = 10
+    if (this.#size >= this.#sendBytes) this.#send()
   }
 
   /** To be awaited between batches: memory stays bounded whatever the reader's speed. */
@@ -35,10 +43,11 @@ export class LineWriter {
   }
 
   #send(): void {
-    if (this.#lines.length === 0) return
-    this.#out.write(`${this.#lines.join('\n')}\n`)
-    this.#lines = []
-    this.#chars = 0
+    if (this.#size === 0) return
+    this.#out.write(this.#piece.subarray(0, this.#size))
+    // The stream may still hold the piece.
+    this.#piece = Buffer.allocUnsafe(PIECE_BYTES)
+    this.#size = 0
   }
 }
 

@@ -52,8 +52,9 @@ function template(path: string): string {
   return text.length <= ENDPOINT_CHARS_MAX ? text : `${text.slice(0, ENDPOINT_CHARS_MAX)}…`
 }
 
+const HAS_DIGIT = /\d/
 const UUID = /^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
-const NUMBER = /^[-+]?\d+(?:[.,]\d+)?$/
+const NUMBER = /^\d+(?:[.,]\d+)?$/
 const DATE = /^\d{4}-\d{2}(?:-\d{2})?(?:T[\d:.+Z-]+)?$/
 const HEX = /^(?=.*\d)[0-9a-f]{8,}$/i
 const HASHED_FILE = /^(.+?)[.-](?=[0-9a-z]*\d)[0-9a-z]{8,32}(\.[a-z0-9]{1,5}){1,2}$/i
@@ -64,7 +65,8 @@ function placeholder(part: string): string {
   if (part === '') return part
   const first = part.charCodeAt(0)
   if (part.length < 4 && (first < 48 || first > 57)) return part
-  if (NUMBER.test(part)) return '{id}'
+  if (first >= 48 && first <= 57 && NUMBER.test(part)) return '{id}'
+  if (!HAS_DIGIT.test(part)) return EMAIL.test(part) ? '{email}' : part
   if (UUID.test(part)) return '{uuid}'
   if (DATE.test(part)) return '{date}'
   if (HEX.test(part)) return '{hex}'

@@ -176,19 +176,25 @@ export class FlowRow implements Flow {
   }
 }
 
-const headerMaps = new WeakMap<HeaderList, Record<string, string>>()
+/** Lists that decoders share (a peer that repeats its header block) give one map: the last few are kept. */
+const SHARED = 16
+const sharedLists: (HeaderList | null)[] = new Array(SHARED).fill(null)
+const sharedMaps: Record<string, string>[] = new Array(SHARED).fill(NO_MAP)
+let nextShared = 0
 
-/** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. Lists that a decoder shares give one map. */
+/** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. */
 function headerMap(list: HeaderList): Record<string, string> {
   if (list.length === 0) return NO_MAP
-  let map = headerMaps.get(list)
-  if (map === undefined) {
-    map = Object.create(null) as Record<string, string>
-    for (let i = 0; i < list.length; i += 2) {
-      const name = list[i]
-      map[name] = name in map ? `${map[name]}, ${list[i + 1]}` : list[i + 1]
-    }
-    headerMaps.set(list, map)
+  const at = sharedLists.indexOf(list)
+  if (at >= 0) return sharedMaps[at]
+  const map = Object.create(null) as Record<string, string>
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i]
+    const known = map[name]
+    map[name] = known === undefined ? list[i + 1] : `${known}, ${list[i + 1]}`
   }
+  sharedLists[nextShared] = list
+  sharedMaps[nextShared] = map
+  nextShared = (nextShared + 1) % SHARED
   return map
 }

@@ -9,7 +9,9 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 
 const BUILD_PACKAGES = ['clang', 'libbpf-dev', 'libzydis-dev', 'libelf-dev', 'zlib1g-dev', 'make', 'g++']
 const DEMO_PACKAGES = ['nginx-light', 'curl', 'openssl', 'python3', 'python3-requests']
-const TEST_PACKAGES = ['libssl-dev', 'python3-aiohttp', 'tshark']
+const TEST_PACKAGES = ['libssl-dev', 'python3-aiohttp']
+/** For npm run bench. */
+const BENCH_PACKAGES = ['tshark', 'wrk']
 
 /** In dpkg-query's own notation. */
 const STATUS_FORMAT = '$' + '{Status}'
@@ -24,9 +26,14 @@ function missingPackages(packages) {
 }
 
 /** Installs what is missing when root; otherwise says the one command and answers what is missing. */
-export function debianPackages({ demo = false, test = false } = {}) {
+export function debianPackages({ demo = false, test = false, bench = false } = {}) {
   if (!existsSync('/usr/bin/dpkg-query')) return []
-  const wanted = [...BUILD_PACKAGES, ...(demo || test ? DEMO_PACKAGES : []), ...(test ? TEST_PACKAGES : [])]
+  const wanted = [
+    ...BUILD_PACKAGES,
+    ...(demo || test || bench ? DEMO_PACKAGES : []),
+    ...(test ? TEST_PACKAGES : []),
+    ...(bench ? BENCH_PACKAGES : []),
+  ]
   const missing = missingPackages(wanted)
   if (missing.length === 0) return []
   if (process.getuid() !== 0) {
@@ -103,6 +110,11 @@ export function setUp(wanted) {
   const missing = debianPackages(wanted)
   npmPackages()
   const problems = build()
+  if (wanted?.test) {
+    const make = spawnSync('make', ['-s', '-C', join(ROOT, 'native'), 'test-programs'], { encoding: 'utf8' })
+    if (make.error || make.status !== 0)
+      problems.push(`test programs were not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
+  }
   if (missing.length > 0) problems.unshift(`missing Debian packages: ${missing.join(' ')}`)
   return problems
 }

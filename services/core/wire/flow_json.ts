@@ -93,16 +93,10 @@ function texts(list: readonly string[]): string {
   return list.length === 0 ? '[]' : JSON.stringify(list)
 }
 
-const mapTexts = new WeakMap<object, string>()
-
-/** Decoders share the header map of messages that repeat; its text is then made once. */
 function map(values: Record<string, string>): string {
-  let text = mapTexts.get(values)
-  if (text === undefined) {
-    text = JSON.stringify(values)
-    mapTexts.set(values, text)
-  }
-  return text
+  let text = ''
+  for (const name in values) text += `${text === '' ? '{' : ','}${quote(name)}:${quote(values[name])}`
+  return text === '' ? '{}' : `${text}}`
 }
 
 let lastSecond = -1

@@ -1,0 +1,56 @@
+/** Who may import whom: the arrows of the architecture, checked. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { test } from 'node:test'
+import { REPO_ROOT } from '../../services/core/repo_root.js'
+
+const SERVICES = join(REPO_ROOT, 'services')
+
+/** First matching rule decides; a file may import its own folder and what `may` lists. */
+const RULES: readonly { readonly from: RegExp; readonly may: RegExp }[] = [
+  { from: /^core\//, may: /^core\// },
+  { from: /^decode\/protocols\/registry/, may: /^(core|decode\/protocols)\// },
+  { from: /^decode\/protocols\//, may: /^(core\/|decode\/protocols\/)/ },
+  { from: /^decode\//, may: /^(core|decode)\// },
+  { from: /^sink\//, may: /^(core|sink)\// },
+  { from: /^capture\//, may: /^(core|capture)\/|^\.\.\/native\// },
+  { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse))\// },
+  { from: /^adapters\//, may: /^(core|adapters)\// },
+  { from: /^cli\//, may: /./ },
+]
+
+test('imports follow the arrows', () => {
+  const wrong: string[] = []
+  const files = readdirSync(SERVICES, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+  assert.ok(files.length > 40)
+  for (const file of files) {
+    const rule = RULES.find(({ from }) => from.test(file))
+    assert.ok(rule, `${file} lies in no known room`)
+    for (const [, path] of readFileSync(join(SERVICES, file), 'utf8').matchAll(/from '(\.[^']+)'/g)) {
+      const target = relative(SERVICES, join(SERVICES, dirname(file), path))
+      if (!rule.may.test(target)) wrong.push(`${file} imports ${target}`)
+    }
+  }
+  assert.deepEqual(wrong, [])
+})
+
+test('flags have one meaning on both sides of the kernel', async () => {
+  const { SegmentFlag } = await import('../../services/core/segment.js')
+  const header = readFileSync(join(REPO_ROOT, 'bpf/segment.h'), 'utf8')
+  for (const [name, bit] of Object.entries(SegmentFlag)) {
+    const shift = new RegExp(`#define KT_${name} \\(1u << (\\d+)\\)`).exec(header)?.[1]
+    assert.equal(1 << Number(shift), bit, name)
+  }
+})
+
+test('below the edges nothing reads the environment or writes to the console', () => {
+  for (const file of readdirSync(SERVICES, { recursive: true }).map(String)) {
+    if (!file.endsWith('.ts') || file.endsWith('.test.ts') || file.startsWith('cli/')) continue
+    const text = readFileSync(join(SERVICES, file), 'utf8')
+    assert.doesNotMatch(text, /console\./, file)
+    if (file !== 'adapters/chdb/store.ts') assert.doesNotMatch(text, /process\.env/, file)
+  }
+})
