@@ -90,13 +90,19 @@ int tls_enter(struct pt_regs *regs)
   u8 role = cookie & 0xff;
   u64 ssl = argument(regs, cookie, 0);
   struct kt_key key = { .object = ssl, .tgid = tgid };
-  if (role == ROLE_FREE || role == ROLE_CLEAR) {
+  if (role == ROLE_FREE) {
     close_tls(&key, 0);
     return 0;
   }
   struct thread *t = this_thread();
   if (!t) {
     count_loss(KT_LOSS_NO_MEMORY, 0);
+    return 0;
+  }
+  if (role == ROLE_CLEAR) {
+    /* A handshake clears its own object first: only the application's call ends a connection. */
+    if (!t->depth || t->ssl != ssl || regs->sp >= t->stack)
+      close_tls(&key, 0);
     return 0;
   }
   if (role >= ROLE_SET_FD && role <= ROLE_SET_WFD) {

@@ -127,7 +127,8 @@ static void *send_all(void *argument)
 {
   struct end *end = argument;
   struct source source;
-  source_start(&source, end->connection, end->direction);
+  /* No two connections of a run say the same. */
+  source_start(&source, (unsigned)(end->shape - SHAPES) * 256 + end->connection, end->direction);
   for (const size_t *size = end->shape->sizes; *size; size++) {
     unsigned char *bytes = malloc(*size);
     source_fill(&source, bytes, *size);
