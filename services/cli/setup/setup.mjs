@@ -55,7 +55,8 @@ export function debianPackages({ demo = false, test = false, bench = false } = {
 }
 
 function run(command, words, options = {}) {
-  const done = spawnSync(command, words, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], ...options })
+  // What a tool prints belongs to people, not to whatever reads this command's output: file descriptor 2.
+  const done = spawnSync(command, words, { cwd: ROOT, stdio: ['ignore', 2, 2], ...options })
   if (done.error) throw new Error(`${command}: ${done.error.message}`)
   if (done.status !== 0) throw new Error(`${command} ${words.join(' ')} failed`)
 }
