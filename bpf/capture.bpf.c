@@ -223,7 +223,7 @@ static __always_inline int leave(s64 result)
     return 0;
   u8 call = t->call;
   t->call = CALL_NONE;
-  if (result <= 0)
+  if (result <= 0 || paused)
     return 0;
   u64 socket = socket_of(t->descriptor);
   if (!socket)
@@ -296,7 +296,7 @@ LEAVE(recvmmsg)
 SEC("tp/sock/inet_sock_set_state")
 int socket_state(struct sock_state *state)
 {
-  if (state->protocol != KT_PROTOCOL_TCP)
+  if (paused || state->protocol != KT_PROTOCOL_TCP)
     return 0;
   u64 socket = (u64)state->socket;
   u16 port = state->source_port;
@@ -337,7 +337,8 @@ SEC("tp/sched/sched_process_exec")
 int process_exec(void *context)
 {
   struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
-  emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
+  if (!paused)
+    emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
   return 0;
 }
 
@@ -351,7 +352,7 @@ int enter_mmap(struct sys_enter *c)
   if (!(c->args[2] & PROT_EXEC) || (c->args[3] & MAP_ANONYMOUS))
     return 0;
   struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
-  if (key.tgid != settings.self_tgid)
+  if (!paused && key.tgid != settings.self_tgid)
     emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
   return 0;
 }

@@ -4,6 +4,10 @@
 
 const volatile struct kt_settings settings = {};
 
+/* Set by the addon before it takes the probes away one by one: all of them fall silent together, so that no connection
+ * ends with calls of which only one half was seen. */
+volatile u32 paused;
+
 /* Everything user space learns as it happens. Its size is set before load. Full: segments are lost and counted. */
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -156,7 +160,7 @@ static __always_inline struct thread *this_thread(void)
 
 static __always_inline bool is_target(u32 tgid)
 {
-  if (tgid == settings.self_tgid)
+  if (paused || tgid == settings.self_tgid)
     return false;
   return !settings.filter_pids || bpf_map_lookup_elem(&targets, &tgid);
 }

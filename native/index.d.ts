@@ -58,7 +58,7 @@ export interface Capture {
   start(): void
   stats(): CaptureStats
   libraries(): Library[]
-  /** Takes the probes away and hands over all that was captured before it resolves. */
+  /** Hands over all that was captured before it resolves. The probes do nothing from then on and are taken away behind it. */
   stop(): Promise<void>
 }
 

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
+#include <thread>
 
 #include "addon.hpp"
 #include "ring_reader.hpp"
@@ -187,7 +189,7 @@ class Capture : public Napi::ObjectWrap<Capture> {
     return result;
   }
 
-  // Takes the probes away, reads the ring to its end and hands the last batches over, off the JavaScript thread.
+  // Ends the capture and hands the last batches over, off the JavaScript thread.
   class StopWorker : public Napi::AsyncWorker {
    public:
     StopWorker(Napi::Env env, Capture &capture)
@@ -197,12 +199,25 @@ class Capture : public Napi::ObjectWrap<Capture> {
     void OnOK() override {
       capture_.release();
       deferred_.Resolve(Env().Undefined());
+      (new DetachWorker(Env(), capture_))->Queue();
     }
 
    private:
     Capture &capture_;
     Napi::ObjectReference self_;
     Napi::Promise::Deferred deferred_;
+  };
+
+  // Takes the silent probes away, which may last seconds: nobody waits for it but the process's end.
+  class DetachWorker : public Napi::AsyncWorker {
+   public:
+    DetachWorker(Napi::Env env, Capture &capture)
+        : Napi::AsyncWorker(env), capture_(capture), self_(Napi::Persistent(capture.Value())) {}
+    void Execute() override { capture_.programs_.detach_all(); }
+
+   private:
+    Capture &capture_;
+    Napi::ObjectReference self_;
   };
 
   Napi::Value stop(const Napi::CallbackInfo &info) {
@@ -214,7 +229,9 @@ class Capture : public Napi::ObjectWrap<Capture> {
 
   void halt() {
     if (libraries_) libraries_->stop();
-    programs_.detach_all();
+    programs_.pause();
+    // A program that was under way on another processor has put its bytes into the ring by then.
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
     if (reader_) reader_->stop();
   }
 

@@ -152,6 +152,14 @@ size_t Programs::attach(uint64_t object, const ProbePlan &plan, const std::strin
   return attached;
 }
 
+void Programs::pause() {
+  const int variables = object_ ? bpf_object__find_map_fd_by_name(object_, ".bss") : -1;
+  const uint32_t key = 0;
+  const uint32_t paused = 1;
+  // `paused` is all that .bss holds.
+  if (variables >= 0) bpf_map_update_elem(variables, &key, &paused, BPF_ANY);
+}
+
 void Programs::detach(uint64_t object) {
   std::vector<bpf_link *> links;
   {

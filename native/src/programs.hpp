@@ -43,7 +43,8 @@ class Programs {
   // Points of the role bio_write are left out unless asked for. Safe against detach() on another thread.
   size_t attach(uint64_t object, const ProbePlan &plan, const std::string &attach_path, bool bio_write, std::string &error);
   void detach(uint64_t object);
-  // No program runs after it; what is in the ring stays.
+  // The programs do nothing from now on; what is in the ring stays. At once, while taking the probes away takes seconds.
+  void pause();
   void detach_all();
 
   int ring_fd() const;

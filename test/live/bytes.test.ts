@@ -1,72 +1,128 @@
-/** Every byte of a TLS stream that was captured equals the bytes sent, at both ends. */
+/** Every byte of a TLS stream that was captured equals the bytes sent: sizes, variants, retries, threads, reuse. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { REPO_ROOT } from '../../services/core/repo_root.js'
-import { type Segment, SegmentFlag } from '../../services/core/segment.js'
-import { capture, freePort, NO_CAPTURE, PYTHON, run, withCertificate } from './harness.js'
+import { SegmentFlag } from '../../services/core/segment.js'
+import { type Captured, capture, NO_CAPTURE, run, withCertificate } from './harness.js'
+import { flawOf, hashOf, missingOf, type Stream, streamsOf } from './streams.js'
+import { program } from './workloads/compile.js'
 
-const SCRIPT = join(REPO_ROOT, 'test/live/tls_shapes.py')
-const NAMES = ['to_server', 'to_client'] as const
-
-type Sent = Record<(typeof NAMES)[number], [string, number]>
-
-async function shape(name: string, options = {}, ...more: string[]) {
-  return await withCertificate(async (folder) => {
-    const port = await freePort()
-    let sent: Sent | null = null
-    const { segments, stats } = await capture(options, async () => {
-      const { stdout } = await run(PYTHON, [SCRIPT, folder, String(port), name, ...more])
-      sent = JSON.parse(stdout) as Sent
-    })
-    assert.ok(sent)
-    const tls = segments.filter(({ connection }) => connection.source === 'openssl' && connection.serverPort === port)
-    return { sent: sent as Sent, tls, stats }
-  })
+/** A line of ssl_shapes. Hash and size by direction. */
+interface Said {
+  shape: string
+  client_port: number
+  server_port: number
+  object: string
+  sent_to_server: [string, number]
+  received_to_server: [string, number]
+  sent_to_client: [string, number]
+  received_to_client: [string, number]
 }
 
-for (const name of ['blocking', 'partial', 'bytes']) {
-  test(`calls of 1 B to 1 MiB, ${name}: SHA-256 equal at both ends and both ways`, { skip: NO_CAPTURE }, async () => {
-    const { sent, tls } = await shape(name)
-    for (const side of ['client', 'server']) {
-      for (const direction of [0, 1]) {
-        const mine = tls.filter(
-          (each) => each.connection.side === side && each.direction === direction && each.length > 0,
-        )
-        assert.equal(payloadHash(mine), sent[NAMES[direction]][0], `${side} ${NAMES[direction]}`)
-        assertContiguous(mine, sent[NAMES[direction]][1])
+/** Every shape in one capture, since starting and ending one takes longer than all of them. */
+let captured: Captured | null = null
+let said: Said[] = []
+let all: Stream[] = []
+
+test('shapes run while captured', { skip: NO_CAPTURE }, async (t) => {
+  await withCertificate(async (folder) => {
+    const shapes = program('ssl_shapes')
+    captured = await capture({ ringBytes: 64 << 20 }, async () => {
+      const { stdout } = await run(shapes, [`${folder}/cert.pem`, `${folder}/key.pem`, 'all'])
+      said = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Said)
+    })
+  })
+  const { segments, stats } = captured as unknown as Captured
+  all = streamsOf(segments)
+  for (const reason of ['ring_full', 'fault', 'table_full', 'vectors', 'no_memory', 'queue_full']) {
+    assert.deepEqual(stats.lost[reason], { count: 0, bytes: 0 }, reason)
+  }
+  t.diagnostic(`${said.length} connections, ${stats.segments} segments, ${stats.payloadBytes} bytes of payload`)
+})
+
+function streams(of: Said, source = 'openssl'): Stream[] {
+  return all.filter(
+    (stream) =>
+      stream.source === source && stream.clientPort === of.client_port && stream.serverPort === of.server_port,
+  )
+}
+
+/** The stream that one end captured of one direction. Inside TLS, an object that carries another's has no bytes. */
+function only(of: Said, side: string, direction: number): Stream {
+  const found = streams(of).filter(
+    (stream) => stream.side === side && stream.direction === direction && stream.segments.length > 0,
+  )
+  assert.equal(
+    found.length,
+    1,
+    `${of.shape}: ${found.length} captured connections of port ${of.client_port} at the ${side}`,
+  )
+  return found[0]
+}
+
+const SHAPES =
+  'plain ex tls12 partial partial_ex retry retry_ex one_byte one_byte_ex peek peek_ex mapped clear reuse duplex nested'
+
+for (const shape of SHAPES.split(' ')) {
+  test(`${shape}: SHA-256 equal at both ends and both ways, in order, once`, { skip: NO_CAPTURE }, () => {
+    const mine = said.filter((each) => each.shape === shape)
+    assert.ok(mine.length > 0)
+    for (const each of mine) {
+      assert.deepEqual(each.received_to_server, each.sent_to_server)
+      assert.deepEqual(each.received_to_client, each.sent_to_client)
+      for (const side of ['client', 'server']) {
+        assert.equal(flawOf(only(each, side, 0)), null, `${side} to_server`)
+        assert.equal(flawOf(only(each, side, 1)), null, `${side} to_client`)
+        assert.deepEqual(hashOf(only(each, side, 0)), each.sent_to_server, `${side} to_server`)
+        assert.deepEqual(hashOf(only(each, side, 1)), each.sent_to_client, `${side} to_client`)
+        assert.equal(only(each, side, 0).clientIp, '127.0.0.1')
+        assert.equal(only(each, side, 0).serverIp, '127.0.0.1')
+        assert.notEqual(only(each, side, 0).closedAt, null, 'the close was seen')
       }
+    }
+    // An object or its address used again is another connection.
+    if (shape === 'clear' || shape === 'reuse') {
+      assert.ok(new Set(mine.map(({ object }) => object)).size < mine.length, 'no address was used twice')
+      assert.equal(new Set(mine.map((each) => only(each, 'client', 0).id)).size, mine.length)
     }
   })
 }
 
-function payloadHash(segments: readonly Segment[]): string {
-  const hash = createHash('sha256')
-  for (const segment of segments) hash.update(segment.payload)
-  return hash.digest('hex')
-}
-
-function assertContiguous(segments: readonly Segment[], total: number): void {
-  let position = 0
-  for (const segment of segments) {
-    assert.equal(segment.position, position)
-    assert.equal(segment.flags & (SegmentFlag.GAP_BEFORE | SegmentFlag.TRUNCATED), 0)
-    position += segment.length
+test('a write of 16 MiB: its first MiB copied, the rest as position', { skip: NO_CAPTURE }, () => {
+  const [large] = said.filter((each) => each.shape === 'large')
+  const [, sentBytes] = large.sent_to_server
+  // The reading ends take it in parts, which are exact.
+  assert.deepEqual(hashOf(only(large, 'server', 0)), large.sent_to_server)
+  assert.deepEqual(hashOf(only(large, 'client', 1)), large.sent_to_client)
+  for (const [writer, reader] of [
+    [only(large, 'client', 0), only(large, 'server', 0)],
+    [only(large, 'server', 1), only(large, 'client', 1)],
+  ]) {
+    assert.equal(flawOf(reader), null)
+    const whole = Buffer.concat(reader.segments.map(({ payload }) => payload))
+    let position = 0
+    for (const segment of writer.segments) {
+      assert.equal(segment.position, position)
+      assert.ok(segment.payload.equals(whole.subarray(position, position + segment.payload.length)))
+      const cut = segment.payload.length < segment.length
+      assert.equal((segment.flags & SegmentFlag.TRUNCATED) !== 0, cut)
+      position += segment.length
+    }
+    assert.equal(position, sentBytes)
+    assert.equal(missingOf(writer), 15 << 20)
   }
-  assert.equal(position, total)
-}
+  assert.equal(captured?.stats.lost.too_long.bytes, 2 * (15 << 20))
+})
 
-test('ring far too small: the bytes reported lost are the bytes lost', { skip: NO_CAPTURE }, async (t) => {
-  const blocks = 800
-  const { sent, tls, stats } = await shape('flood', { ringBytes: 1 << 19, plain: false }, String(blocks))
-  const passed = 2 * (sent.to_server[1] + sent.to_client[1])
-  const delivered = tls.reduce((sum, segment) => sum + segment.payload.length, 0)
-  const lost = ['ring_full', 'fault', 'too_long', 'queue_full'].reduce(
-    (sum, reason) => sum + stats.lost[reason].bytes,
-    0,
-  )
-  t.diagnostic(`${passed} bytes passed, ${delivered} delivered, ${lost} reported lost`)
-  assert.ok(lost > 0, 'the ring was not overloaded')
-  assert.equal(delivered + lost, passed)
+test('nothing is captured beside: no ciphertext, no inner TLS, nothing twice', { skip: NO_CAPTURE }, () => {
+  for (const each of said) {
+    const withBytes = streams(each).filter((stream) => stream.segments.length > 0)
+    assert.equal(withBytes.length, 4, `${each.shape}: two ends, two directions`)
+    for (const stream of streams(each, 'socket')) {
+      const copied = stream.segments.reduce((sum, { payload }) => sum + payload.length, 0)
+      assert.equal(copied, 0, `${each.shape}: ${copied} bytes of ciphertext of the ${stream.side}`)
+    }
+  }
 })
