@@ -74,4 +74,6 @@ test('reassembled streams equal tshark byte for byte', { skip: NO_CORPUS }, asyn
   t.diagnostic(`streams equal: ${equal} of ${total}`)
   for (const line of wrong) t.diagnostic(`differs: ${line.slice(0, 300)}`)
   assert.ok(total > 500)
+  // What differs: 802.11 frames, IP fragments that overlap on purpose, tunnels cut short, and tshark's view of bare ERSPAN.
+  assert.ok(equal >= total * 0.99)
 })
