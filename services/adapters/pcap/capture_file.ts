@@ -43,7 +43,10 @@ interface Format {
   parse(bytes: Buffer, from: number, fileOffset: number, handler: PacketHandler): number
 }
 
-/** Feeds blocks to the format that the first bytes announce. `name` is what error messages call the file. */
+/**
+ * Feeds blocks to the format that the first bytes announce. `name` is what error messages call the file. A record that a
+ * block cuts stays in `rest`: the next bytes given must begin with it.
+ */
 export class CaptureParser {
   readonly #name: string
   #format: Format | null = null
@@ -55,8 +58,13 @@ export class CaptureParser {
     this.#name = name
   }
 
-  feed(block: Buffer, handler: PacketHandler): void {
-    const bytes = this.#rest.length === 0 ? block : Buffer.concat([this.#rest, block])
+  /** What the last bytes left over: less than one record or block of the format. */
+  get rest(): Buffer {
+    return this.#rest
+  }
+
+  /** `bytes` = `rest` and what came after it in the file. */
+  parse(bytes: Buffer, handler: PacketHandler): void {
     let from = 0
     if (this.#format === null) {
       if (bytes.length < 24) {

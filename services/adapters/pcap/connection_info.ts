@@ -28,13 +28,27 @@ export function makeConnectionInfo(
   return info
 }
 
-/** FNV-1a, 64 bits. */
+/** Two lanes of 32 bits that stir each other at the end (after MurmurHash3's finaliser); no BigInt per character. */
 function hash64(text: string): bigint {
-  let hash = 0xcbf29ce484222325n
+  let high = 0x9e3779b9 | 0
+  let low = 0x85ebca6b | 0
   for (let i = 0; i < text.length; i++) {
-    hash = BigInt.asUintN(64, (hash ^ BigInt(text.charCodeAt(i))) * 0x100000001b3n)
+    const code = text.charCodeAt(i)
+    high = Math.imul(high ^ code, 0xcc9e2d51)
+    high ^= high >>> 15
+    low = Math.imul(low ^ code, 0x1b873593)
+    low ^= low >>> 13
   }
-  return hash
+  const top = finish(high ^ (low >>> 7)) >>> 0
+  const bottom = finish(low ^ top) >>> 0
+  return (BigInt(top) << 32n) | BigInt(bottom)
+}
+
+function finish(hash: number): number {
+  let mixed = hash
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return mixed ^ (mixed >>> 16)
 }
 
 /** Ports that servers listen on without being below 1024; used only where no handshake was seen. */
@@ -44,9 +58,11 @@ const SERVER_PORTS = new Set([
   61616,
 ])
 
-/** A guess, marked as such by the caller: is the end with port `a` the client? */
-export function looksLikeClient(aPort: number, bPort: number): boolean {
-  const rank = (port: number) => (port < 1024 ? 0 : SERVER_PORTS.has(port) ? 1 : 2)
-  const [a, b] = [rank(aPort), rank(bPort)]
-  return a !== b ? a > b : aPort >= bPort
+/** How much like a client's the first port looks: above 0 more than the second's, below 0 less, 0 equally. */
+export function clientRank(aPort: number, bPort: number): number {
+  return rank(aPort) - rank(bPort)
+}
+
+function rank(port: number): number {
+  return port < 1024 ? 0 : SERVER_PORTS.has(port) ? 1 : 2
 }

@@ -1,5 +1,5 @@
 /** Finds the connection of a packet by its addresses and ports, without making a string or an object per packet. */
-import type { TransportPacket } from './dissect.js'
+import type { TransportPacket } from './transport_packet.js'
 
 /** The two ends in the order of the first packet: `a` sent it. */
 export class EndpointPair {
@@ -8,27 +8,34 @@ export class EndpointPair {
   readonly b: Buffer
   readonly aPort: number
   readonly bPort: number
+  readonly aHash: number
+  readonly bHash: number
   /** Next pair with the same hash. */
   next: EndpointPair | null = null
 
-  constructor(packet: TransportPacket, aPort: number, bPort: number) {
+  constructor(packet: TransportPacket, ends: PacketEnds) {
     const { bytes, sourceAt, targetAt, addressSize } = packet
     this.addressSize = addressSize
     this.a = Buffer.from(bytes.subarray(sourceAt, sourceAt + addressSize))
     this.b = Buffer.from(bytes.subarray(targetAt, targetAt + addressSize))
-    this.aPort = aPort
-    this.bPort = bPort
+    this.aPort = ends.sourcePort
+    this.bPort = ends.targetPort
+    this.aHash = ends.sourceHash
+    this.bHash = ends.targetHash
+  }
+
+  get hash(): number {
+    return (this.aHash + this.bHash) | 0
   }
 
   /** 0: the packet goes from a to b; 1: from b to a; -1: other ends. */
-  side(packet: TransportPacket, sourcePort: number, targetPort: number): number {
+  side(packet: TransportPacket, ends: PacketEnds): number {
     if (packet.addressSize !== this.addressSize) return -1
-    const { bytes, sourceAt, targetAt } = packet
-    if (sourcePort === this.aPort && targetPort === this.bPort) {
-      if (same(bytes, sourceAt, this.a) && same(bytes, targetAt, this.b)) return 0
+    if (ends.sourceHash === this.aHash && ends.sourcePort === this.aPort && ends.targetPort === this.bPort) {
+      if (same(packet.bytes, packet.sourceAt, this.a) && same(packet.bytes, packet.targetAt, this.b)) return 0
     }
-    if (sourcePort === this.bPort && targetPort === this.aPort) {
-      if (same(bytes, sourceAt, this.b) && same(bytes, targetAt, this.a)) return 1
+    if (ends.sourceHash === this.bHash && ends.sourcePort === this.bPort && ends.targetPort === this.aPort) {
+      if (same(packet.bytes, packet.sourceAt, this.b) && same(packet.bytes, packet.targetAt, this.a)) return 1
     }
     return -1
   }
@@ -39,10 +46,20 @@ function same(bytes: Buffer, at: number, address: Buffer): boolean {
   return true
 }
 
-/** The same for both directions of a connection: the sum of what each end hashes to. */
-export function pairHash(packet: TransportPacket, sourcePort: number, targetPort: number): number {
-  const { bytes, sourceAt, targetAt, addressSize } = packet
-  return (endHash(bytes, sourceAt, addressSize, sourcePort) + endHash(bytes, targetAt, addressSize, targetPort)) | 0
+/** Ports of a packet and what its ends hash to; one object per tracker, filled anew for every packet. */
+export class PacketEnds {
+  sourcePort = 0
+  targetPort = 0
+  sourceHash = 0
+  targetHash = 0
+
+  read(packet: TransportPacket): void {
+    const { bytes, start, addressSize } = packet
+    this.sourcePort = (bytes[start] << 8) | bytes[start + 1]
+    this.targetPort = (bytes[start + 2] << 8) | bytes[start + 3]
+    this.sourceHash = endHash(bytes, packet.sourceAt, addressSize, this.sourcePort)
+    this.targetHash = endHash(bytes, packet.targetAt, addressSize, this.targetPort)
+  }
 }
 
 function endHash(bytes: Buffer, at: number, size: number, port: number): number {
@@ -55,25 +72,49 @@ function endHash(bytes: Buffer, at: number, size: number, port: number): number 
   return Math.imul(hash, 0x85ebca6b)
 }
 
+/**
+ * Pairs by the sum of their two end hashes, which is the same for both directions. Whoever makes a capture can make
+ * addresses that share a hash, so that a chain is searched only so far: what lies behind is given up, oldest first.
+ */
+const CHAIN_MAX = 64
+
 export class EndpointTable<T extends EndpointPair> {
   readonly #heads = new Map<number, T>()
   size = 0
+  /** Of the pair that `find` found: 0 or 1 as `EndpointPair.side`. */
+  side = 0
 
-  first(hash: number): T | undefined {
-    return this.#heads.get(hash)
+  find(packet: TransportPacket, ends: PacketEnds): T | undefined {
+    let pair = this.#heads.get((ends.sourceHash + ends.targetHash) | 0)
+    while (pair !== undefined) {
+      this.side = pair.side(packet, ends)
+      if (this.side >= 0) return pair
+      pair = (pair.next ?? undefined) as T | undefined
+    }
+    return undefined
   }
 
-  add(hash: number, pair: T): void {
-    pair.next = this.#heads.get(hash) ?? null
-    this.#heads.set(hash, pair)
+  /** The pair at the end of the chain that `pair` would make too long; the caller gives it up first. */
+  overflow(ends: PacketEnds): T | undefined {
+    let pair = this.#heads.get((ends.sourceHash + ends.targetHash) | 0)
+    for (let i = 1; pair !== undefined; i++) {
+      if (pair.next === null) return i >= CHAIN_MAX ? pair : undefined
+      pair = pair.next as T
+    }
+    return undefined
+  }
+
+  add(pair: T): void {
+    pair.next = this.#heads.get(pair.hash) ?? null
+    this.#heads.set(pair.hash, pair)
     this.size += 1
   }
 
-  remove(hash: number, pair: T): void {
-    const head = this.#heads.get(hash)
+  remove(pair: T): void {
+    const head = this.#heads.get(pair.hash)
     if (head === pair) {
-      if (pair.next === null) this.#heads.delete(hash)
-      else this.#heads.set(hash, pair.next as T)
+      if (pair.next === null) this.#heads.delete(pair.hash)
+      else this.#heads.set(pair.hash, pair.next as T)
       this.size -= 1
       return
     }

@@ -1,11 +1,14 @@
 /** IP datagrams put together from fragments (RFC 791 section 3.2, RFC 8200 section 4.5). Where fragments overlap, the first wins. */
 
-/** Datagrams under way; each costs at most 64 KiB, so that a flood of first fragments stays below 64 MiB. */
+/** Datagrams under way: a flood of first fragments pushes out the oldest. */
 const DATAGRAMS_MAX = 1024
+/** Bytes of all of them; Linux's own limit is 4 MiB. */
+const HELD_BYTES_MAX = 16 << 20
 /** RFC 8200: 60 s; Linux keeps them 30 s. Capture time. */
 const LIFETIME_US = 30_000_000
 /** A datagram has at most 65 535 bytes. */
 const DATAGRAM_BYTES_MAX = 65_535
+/** 64 KiB in pieces of the smallest allowed link (RFC 791: 68 bytes) need more, but nothing sends so. */
 const FRAGMENTS_MAX = 256
 
 interface Piece {
@@ -17,23 +20,23 @@ class Datagram {
   readonly firstUs: number
   readonly pieces: Piece[] = []
   head: Buffer
+  heldBytes = 0
+  /** -1 until the last fragment is here. */
   totalSize = -1
 
   constructor(head: Buffer, firstUs: number) {
     this.head = head
     this.firstUs = firstUs
   }
-
-  get heldBytes(): number {
-    return this.pieces.reduce((sum, piece) => sum + piece.bytes.length, 0)
-  }
 }
 
 export class FragmentTable {
+  /** Oldest first. */
   readonly #datagrams = new Map<string, Datagram>()
+  #heldBytes = 0
   #dropped: number[] = []
 
-  /** The whole datagram, header first, once its last missing fragment is here; otherwise null. */
+  /** The whole datagram, header first, once its last missing fragment is here; otherwise null. `payload` is copied. */
   add(key: string, head: Buffer, offset: number, more: boolean, payload: Buffer, timeUs: number): Buffer | null {
     let datagram = this.#datagrams.get(key)
     if (datagram !== undefined && timeUs - datagram.firstUs > LIFETIME_US) {
@@ -41,10 +44,6 @@ export class FragmentTable {
       datagram = undefined
     }
     if (datagram === undefined) {
-      for (const [oldKey, old] of this.#datagrams) {
-        if (this.#datagrams.size < DATAGRAMS_MAX && timeUs - old.firstUs <= LIFETIME_US) break
-        this.#drop(oldKey, old)
-      }
       datagram = new Datagram(Buffer.from(head), timeUs)
       this.#datagrams.set(key, datagram)
     }
@@ -54,15 +53,17 @@ export class FragmentTable {
       return null
     }
     if (!more && datagram.totalSize < 0) datagram.totalSize = offset + payload.length
-    // Copied: fragments wait longer than the file block they lie in.
     datagram.pieces.push({ offset, bytes: Buffer.from(payload) })
+    datagram.heldBytes += payload.length
+    this.#heldBytes += payload.length
     const whole = assemble(datagram)
-    if (whole !== null) this.#datagrams.delete(key)
+    if (whole !== null) this.#remove(key, datagram)
+    else this.#makeRoom(timeUs)
     return whole
   }
 
-  /** Sizes of the datagrams given up since the last call. */
-  takeDropped(): number[] {
+  /** Bytes of each datagram given up since the last call. */
+  takeDropped(): readonly number[] {
     if (this.#dropped.length === 0) return this.#dropped
     const dropped = this.#dropped
     this.#dropped = []
@@ -70,20 +71,36 @@ export class FragmentTable {
   }
 
   /** Gives up all that is still incomplete. */
-  drop(): number[] {
+  drop(): void {
     for (const [key, datagram] of this.#datagrams) this.#drop(key, datagram)
-    return this.takeDropped()
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  #makeRoom(nowUs: number): void {
+    for (const [key, datagram] of this.#datagrams) {
+      const full = this.#datagrams.size > DATAGRAMS_MAX || this.#heldBytes > HELD_BYTES_MAX
+      if (!full && nowUs - datagram.firstUs <= LIFETIME_US) return
+      this.#drop(key, datagram)
+    }
   }
 
   #drop(key: string, datagram: Datagram): void {
-    this.#datagrams.delete(key)
+    this.#remove(key, datagram)
     this.#dropped.push(datagram.heldBytes)
+  }
+
+  #remove(key: string, datagram: Datagram): void {
+    this.#datagrams.delete(key)
+    this.#heldBytes -= datagram.heldBytes
   }
 }
 
 function assemble(datagram: Datagram): Buffer | null {
   const { totalSize, pieces, head } = datagram
-  if (totalSize < 0) return null
+  if (totalSize < 0 || datagram.heldBytes < totalSize) return null
   const whole = Buffer.alloc(head.length + totalSize)
   head.copy(whole)
   // In order of arrival: a byte that is already there is not written again.

@@ -1,15 +1,18 @@
-/** Why packets of a capture gave no segment; closed, and every packet that enters leaves under one of them or as data. */
+/** Why packets of a capture, or bytes of them, gave no segment; closed, so that a report can list all of them. */
 export type SkipReason =
   | 'unknown_link_type'
   | 'not_ip'
+  | 'encrypted'
   | 'malformed'
   | 'other_transport'
   | 'fragment_incomplete'
   | 'tunnel_too_deep'
   | 'retransmission'
+  | 'before_start'
   | 'out_of_window'
   | 'after_reset'
-  | 'held_back_limit'
+  | 'no_connection'
+  | 'half_open'
   | 'connection_limit'
 
 export class SkipCounter {

@@ -1,24 +1,20 @@
 /** A capture file as a source of segments. */
-import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
 import type { SegmentSource } from '../../core/ports/source.js'
 import type { CoverageRow } from '../../core/rows.js'
 import type { Segment } from '../../core/segment.js'
-import { CaptureParser } from './capture_file.js'
+import { readBlocks } from './blocks.js'
+import { CaptureParser, type PacketRecord } from './capture_file.js'
 import { Dissector } from './dissect.js'
 import { SkipCounter } from './skipped.js'
 import { TcpTracker } from './tcp.js'
 import { UdpTracker } from './udp.js'
 
-const BLOCK_BYTES = 1 << 20
-const GZIP_MAGIC = 0x1f8b
-
 export interface PcapSourceOptions {
   /** What messages call the file. */
   readonly name: string
-  /** Called about once per block with the bytes of the file read so far. */
-  readonly onProgress?: (bytesRead: number) => void
+  /** Called about once per block with the bytes of the file (packed, where it is) read so far. */
+  readonly onProgress: (bytesRead: number) => void
 }
 
 /**
@@ -26,37 +22,37 @@ export interface PcapSourceOptions {
  * that is cut or broken gives everything before the place, then `batches` throws a KlartextError that names it.
  */
 export class PcapSource implements SegmentSource {
-  readonly #path: string
+  readonly #input: string | Readable
   readonly #options: PcapSourceOptions
   readonly #skipped = new SkipCounter()
+  /** Read so far. */
   packets = 0
   #lastUs = 0
 
-  constructor(path: string, options: Partial<PcapSourceOptions> = {}) {
-    this.#path = path
-    this.#options = { name: path, ...options }
+  constructor(input: string | Readable, options: Partial<PcapSourceOptions> = {}) {
+    this.#input = input
+    const name = typeof input === 'string' ? input : 'standard input'
+    this.#options = { name, onProgress: () => {}, ...options }
   }
 
   async *batches(signal?: AbortSignal): AsyncGenerator<Segment[]> {
     const out: Segment[] = []
     const tcp = new TcpTracker(out, this.#skipped)
     const udp = new UdpTracker(out, this.#skipped)
-    const handler = {
-      tcp: tcp.packet.bind(tcp),
-      udp: udp.packet.bind(udp),
-    }
+    const handler = { tcp: tcp.packet.bind(tcp), udp: udp.packet.bind(udp) }
     const dissector = new Dissector(handler, this.#skipped)
-    const parser = new CaptureParser(this.#options.name)
-    const onPacket = dissector.packet.bind(dissector)
+    const { name, onProgress } = this.#options
+    const parser = new CaptureParser(name)
+    const onPacket = (packet: PacketRecord) => {
+      this.packets += 1
+      this.#lastUs = packet.timeUs
+      dissector.packet(packet)
+    }
     let failure: unknown = null
     try {
-      for await (const block of this.#blocks()) {
+      for await (const block of readBlocks(this.#input, { name, onProgress, rest: () => parser.rest })) {
         if (signal?.aborted) break
-        parser.feed(block, (packet) => {
-          this.packets += 1
-          this.#lastUs = packet.timeUs
-          onPacket(packet)
-        })
+        parser.parse(block, onPacket)
         if (out.length > 0) yield out.splice(0)
       }
       if (!signal?.aborted) parser.end()
@@ -69,6 +65,7 @@ export class PcapSource implements SegmentSource {
     if (failure !== null) throw failure
   }
 
+  /** One row per reason, sums since the start. */
   coverage(): CoverageRow[] {
     return [...this.#skipped.packets].map(([reason, count]) => ({
       ts: this.#lastUs,
@@ -84,31 +81,5 @@ export class PcapSource implements SegmentSource {
       bytes: this.#skipped.bytes.get(reason) ?? 0,
       count,
     }))
-  }
-
-  async *#blocks(): AsyncGenerator<Buffer> {
-    const file = createReadStream(this.#path, { highWaterMark: BLOCK_BYTES })
-    let read = 0
-    let unzip: Readable | null = null
-    try {
-      const iterator = file[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-      const first = await iterator.next()
-      if (first.done) return
-      if (first.value.length >= 2 && first.value.readUInt16BE(0) === GZIP_MAGIC) {
-        unzip = createReadStream(this.#path, { highWaterMark: BLOCK_BYTES }).pipe(
-          createGunzip({ chunkSize: BLOCK_BYTES }),
-        )
-        for await (const block of unzip) yield block as Buffer
-        return
-      }
-      for (let step: IteratorResult<Buffer> = first; !step.done; step = await iterator.next()) {
-        read += step.value.length
-        this.#options.onProgress?.(read)
-        yield step.value
-      }
-    } finally {
-      file.destroy()
-      unzip?.destroy()
-    }
   }
 }
