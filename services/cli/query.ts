@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createClient } from '@clickhouse/client'
-import { ChdbStore, defaultDataDir, isAlive } from '../adapters/chdb/store.js'
+import { ChdbStore, defaultDataDir, storeHolder } from '../adapters/chdb/store.js'
 import { KlartextError } from '../core/errors.js'
 import { ENDPOINT_FILE } from './commands/up.js'
 
@@ -23,7 +23,7 @@ export async function openQueries(dataDir: string = defaultDataDir()): Promise<Q
 
 function runningEndpoint(dataDir: string): string | null {
   try {
-    if (!isAlive(Number(readFileSync(join(dataDir, 'lock'), 'utf8')))) return null
+    if (storeHolder(dataDir) === null) return null
     return readFileSync(join(dataDir, ENDPOINT_FILE), 'utf8').trim()
   } catch {
     return null

@@ -1,4 +1,5 @@
 /** The two other tables of the main job: one row per connection, and what was seen and not seen. */
+import type { ColumnKind } from './flow.js'
 import type { CaptureSide, Transport } from './segment.js'
 
 /** Why a connection, or a part of it, gave no flows; closed, so that a report can list all of them. */
@@ -66,4 +67,48 @@ export interface CoverageRow {
   /** Since the last row of the same subject and reason. */
   bytes: number
   count: number
+}
+
+/** The columns of the two tables in their order, as FLOW_COLUMNS is for flows. */
+export const CONNECTION_COLUMNS: Readonly<Record<keyof ConnectionRow, ColumnKind>> = {
+  ts: 'time',
+  end_ts: 'time',
+  cluster: 'text',
+  node: 'text',
+  capture_side: 'text',
+  capture_source: 'text',
+  conn_id: 'id',
+  transport: 'text',
+  client_ip: 'ip',
+  client_port: 'u16',
+  server_ip: 'ip',
+  server_port: 'u16',
+  pid: 'u32',
+  comm: 'text',
+  container: 'text',
+  protocol: 'text',
+  undecoded_reason: 'text',
+  tls_version: 'text',
+  bytes_to_server: 'u64',
+  bytes_to_client: 'u64',
+  gap_bytes_to_server: 'u64',
+  gap_bytes_to_client: 'u64',
+  exchanges: 'u32',
+  state: 'text',
+  midstream: 'u8',
+}
+
+export const COVERAGE_COLUMNS: Readonly<Record<keyof CoverageRow, ColumnKind>> = {
+  ts: 'time',
+  cluster: 'text',
+  node: 'text',
+  kind: 'text',
+  subject: 'text',
+  pid: 'u32',
+  container: 'text',
+  state: 'text',
+  reason: 'text',
+  detail: 'text',
+  bytes: 'u64',
+  count: 'u64',
 }

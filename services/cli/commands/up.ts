@@ -51,8 +51,7 @@ async function run(input: CommandInput): Promise<number> {
       await source.stop()
       await running
     }
-    server.close()
-    server.closeAllConnections()
+    await server.close()
   } finally {
     rmSync(endpointFile, { force: true })
     await embedded.close()
