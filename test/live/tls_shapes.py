@@ -2,6 +2,8 @@
 import hashlib, json, os, socket, ssl, sys, threading
 
 folder, port, shape = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+# The test says when: by then this process is known to the capture.
+sys.stdin.readline()
 SIZES = [1, 16384, 16385, 65537, 1 << 20]
 
 server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
