@@ -89,8 +89,8 @@ async function round(mode: Mode, nginx: ChildProcess): Promise<Round> {
     nginxUs,
     capturerUs,
     lostBytes,
-    p50: /50%\s+(\S+)/.exec(text)?.[1] ?? '',
-    p99: /99%\s+(\S+)/.exec(text)?.[1] ?? '',
+    p50: /^\s+50%\s+(\S+)/m.exec(text)?.[1] ?? '',
+    p99: /^\s+99%\s+(\S+)/m.exec(text)?.[1] ?? '',
   }
 }
 
