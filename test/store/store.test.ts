@@ -141,10 +141,9 @@ test('@clickhouse/client over HTTP: ping, parameters, formats', async () => {
     assert.deepEqual(await result.json(), [{ method: 'GET', n: 100_003 }])
     const whole = await (await client.query({ query: 'SELECT 1 AS one', format: 'JSON' })).json()
     assert.deepEqual((whole as { data: unknown }).data, [{ one: 1 }])
-    await assert.rejects(
-      client.insert({ table: 'klartext.flows', values: [{ method: 'X' }], format: 'JSONEachRow' }),
-      { code: '164' },
-    )
+    await assert.rejects(client.insert({ table: 'klartext.flows', values: [{ method: 'X' }], format: 'JSONEachRow' }), {
+      code: '164',
+    })
     await assert.rejects(client.query({ query: 'SELEC 1' }), { code: '62' })
   } finally {
     await client.close()

@@ -108,7 +108,8 @@ export class EngineProcess {
   #gone(child: ChildProcess): void {
     if (this.#child !== child) return
     this.#child = null
-    for (const waiting of this.#waiting.values()) waiting.reject(new KlartextError('STORE_FAILED', 'the embedded store ended'))
+    for (const waiting of this.#waiting.values())
+      waiting.reject(new KlartextError('STORE_FAILED', 'the embedded store ended'))
     this.#waiting.clear()
     if (this.#closing) return
     this.restarts += 1
@@ -133,10 +134,12 @@ export class EngineProcess {
         return
       }
       child.channel?.ref()
-      const settle = <T>(then: (value: T) => void) => (value: T) => {
-        child.channel?.unref()
-        then(value)
-      }
+      const settle =
+        <T>(then: (value: T) => void) =>
+        (value: T) => {
+          child.channel?.unref()
+          then(value)
+        }
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
       child.send(message)
     })

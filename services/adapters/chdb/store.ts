@@ -42,7 +42,9 @@ export class ChdbStore implements Store {
     } catch (error) {
       await store?.close()
       unlockDataDir(dataDir)
-      throw error instanceof KlartextError ? error : new KlartextError('STORE_FAILED', `${dataDir}: ${(error as Error).message}`)
+      throw error instanceof KlartextError
+        ? error
+        : new KlartextError('STORE_FAILED', `${dataDir}: ${(error as Error).message}`)
     }
   }
 

@@ -31,7 +31,10 @@ export function readMigrations(folder: string = join(REPO_ROOT, 'schemas/clickho
     })
   for (let i = 1; i < migrations.length; i++) {
     if (migrations[i].number === migrations[i - 1].number) {
-      throw new KlartextError('SCHEMA_NUMBER_TWICE', `${migrations[i - 1].name} and ${migrations[i].name} share a number`)
+      throw new KlartextError(
+        'SCHEMA_NUMBER_TWICE',
+        `${migrations[i - 1].name} and ${migrations[i].name} share a number`,
+      )
     }
   }
   return migrations

@@ -168,6 +168,7 @@ export function asEngineError(error: unknown): KlartextError {
   message = message.replace(/^(?:Code: \d+\. DB::Exception: )+(?=Code: \d+\. DB::Exception: )/, '')
   message = message.replace(/(\([A-Z_0-9]+\)) \(version [^)]*\)(?:\. \1| \(version [^)]*\))*\.?$/, '$1')
   const code = Number(/^Code: (\d+)\./.exec(message)?.[1] ?? 0)
-  if (code === 0) return new KlartextError('STORE_FAILED', message || 'the engine failed without a message', { cause: error })
+  if (code === 0)
+    return new KlartextError('STORE_FAILED', message || 'the engine failed without a message', { cause: error })
   return new KlartextError(`CLICKHOUSE_${code}`, message, { retryable: RETRYABLE.has(code), cause: error })
 }

@@ -60,7 +60,11 @@ export function assertStaysInside(statement: Statement): void {
   for (const match of statement.text.matchAll(/`((?:[^`\\]|\\.)*)`\(/g)) names.push(match[1])
   for (const name of names) {
     if (OUTSIDE.has(name.toLowerCase()) || /^ai[A-Z]/.test(name)) {
-      throw engineError(497, `the function ${name} reaches out of the store, which is not allowed here`, 'ACCESS_DENIED')
+      throw engineError(
+        497,
+        `the function ${name} reaches out of the store, which is not allowed here`,
+        'ACCESS_DENIED',
+      )
     }
   }
   if (/ (FROM INFILE|INTO OUTFILE) /.test(words)) {
@@ -72,7 +76,8 @@ export function assertStaysInside(statement: Statement): void {
 const FILE_FORMATS = /^(Template|TemplateIgnoreSpaces|Protobuf\w*|CapnProto|Avro\w*Confluent)$/i
 
 export function assertFormat(format: string): void {
-  if (!/^[A-Za-z0-9_]+$/.test(format)) throw engineError(73, `Unknown format ${JSON.stringify(format)}`, 'UNKNOWN_FORMAT')
+  if (!/^[A-Za-z0-9_]+$/.test(format))
+    throw engineError(73, `Unknown format ${JSON.stringify(format)}`, 'UNKNOWN_FORMAT')
   if (FILE_FORMATS.test(format)) {
     throw engineError(497, `the format ${format} needs files, which is not allowed here`, 'ACCESS_DENIED')
   }

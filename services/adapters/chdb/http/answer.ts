@@ -68,14 +68,17 @@ async function streamRest(
   response: ServerResponse,
 ): Promise<void> {
   coder.pipe(response)
-  const broken = new Promise<never>((_, reject) => response.once('close', () => reject(new Error('the client is gone'))))
+  const broken = new Promise<never>((_, reject) =>
+    response.once('close', () => reject(new Error('the client is gone'))),
+  )
   broken.catch(() => {})
   const write = async (bytes: Buffer) => {
     if (!coder.write(bytes)) await Promise.race([new Promise((resolve) => coder.once('drain', resolve)), broken])
   }
   try {
     for (const bytes of held) await write(bytes)
-    for (let next = await source.next(); next.done !== true; next = await source.next()) await write(next.value as Buffer)
+    for (let next = await source.next(); next.done !== true; next = await source.next())
+      await write(next.value as Buffer)
     await running.done
     coder.end()
   } catch (error) {
@@ -141,7 +144,9 @@ export function sendError(response: ServerResponse, error: unknown, version: str
     return
   }
   const known = asEngineError(error)
-  const message = /^Code: \d+/.test(known.message) ? known.message : `Code: 1002. DB::Exception: ${known.message}. (UNKNOWN_EXCEPTION)`
+  const message = /^Code: \d+/.test(known.message)
+    ? known.message
+    : `Code: 1002. DB::Exception: ${known.message}. (UNKNOWN_EXCEPTION)`
   const code = Number(/^Code: (\d+)/.exec(message)?.[1])
   response.removeHeader('Content-Encoding')
   response.setHeader('X-ClickHouse-Exception-Code', String(code))

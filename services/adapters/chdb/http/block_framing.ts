@@ -12,7 +12,8 @@ const BLOCK_BYTES_MAX = 1 << 20
 
 export class BlockFraming extends Transform {
   override _transform(chunk: Buffer, _: BufferEncoding, done: TransformCallback): void {
-    for (let at = 0; at < chunk.length; at += BLOCK_BYTES_MAX) this.push(frame(chunk.subarray(at, at + BLOCK_BYTES_MAX)))
+    for (let at = 0; at < chunk.length; at += BLOCK_BYTES_MAX)
+      this.push(frame(chunk.subarray(at, at + BLOCK_BYTES_MAX)))
     done()
   }
 }

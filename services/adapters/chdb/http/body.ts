@@ -6,8 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { engineError } from '../engine/statement.js'
 
-const TOO_LARGE = (bytesMax: number) =>
-  engineError(307, `the request body exceeds ${bytesMax} bytes`, 'TOO_MANY_BYTES')
+const TOO_LARGE = (bytesMax: number) => engineError(307, `the request body exceeds ${bytesMax} bytes`, 'TOO_MANY_BYTES')
 
 class Limit extends Transform {
   readonly #bytesMax: number
@@ -56,21 +55,34 @@ export async function readBody(request: IncomingMessage, bytesMax: number): Prom
 }
 
 /** Answers the size. `head` is written first. */
-export async function bodyToFile(request: IncomingMessage, bytesMax: number, path: string, head: Buffer): Promise<number> {
+export async function bodyToFile(
+  request: IncomingMessage,
+  bytesMax: number,
+  path: string,
+  head: Buffer,
+): Promise<number> {
   const file = createWriteStream(path, { mode: 0o600, flags: 'wx' })
   if (head.length > 0) file.write(head)
   await through(request, bytesMax, (plain) => pipeline(plain, file))
   return file.bytesWritten
 }
 
-async function through(request: IncomingMessage, bytesMax: number, sink: (plain: Readable) => Promise<void>): Promise<void> {
+async function through(
+  request: IncomingMessage,
+  bytesMax: number,
+  sink: (plain: Readable) => Promise<void>,
+): Promise<void> {
   const limit = new Limit(bytesMax)
   try {
     await Promise.all([pipeline([request, ...steps(request), limit] as never), sink(limit)])
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code?.startsWith('Z_') || code?.startsWith('ERR_BROTLI') || code?.startsWith('ERR_PADDING')) {
-      throw engineError(354, `the request body cannot be decompressed: ${(error as Error).message}`, 'ZLIB_INFLATE_FAILED')
+      throw engineError(
+        354,
+        `the request body cannot be decompressed: ${(error as Error).message}`,
+        'ZLIB_INFLATE_FAILED',
+      )
     }
     throw error
   }

@@ -131,7 +131,9 @@ const c64 = new U64()
 /** Hashes 32 bytes with two seeds; `into` may own the seeds. */
 function weakHash(bytes: Buffer, at: number, a: U64, b: U64, into: Pair): void {
   a.add(w64.load(bytes, at))
-  b.add(a).add(w64.load(bytes, at + 24)).rotate(21)
+  b.add(a)
+    .add(w64.load(bytes, at + 24))
+    .rotate(21)
   const c = c64.set(a)
   a.add(w64.load(bytes, at + 8)).add(w64.load(bytes, at + 16))
   b.add(w64.set(a).rotate(44))
@@ -146,7 +148,9 @@ function murmur(bytes: Buffer, at: number, size: number, seed: Pair): Pair {
   let d: U64
   if (size <= 16) {
     a = a.mul(K1).mix().mul(K1)
-    c = copy(b).mul(K1).add(hashShort(bytes, at, size))
+    c = copy(b)
+      .mul(K1)
+      .add(hashShort(bytes, at, size))
     d = copy(a)
       .add(size >= 8 ? fetch64(bytes, at) : c)
       .mix()
@@ -157,7 +161,12 @@ function murmur(bytes: Buffer, at: number, size: number, seed: Pair): Pair {
     for (let left = size - 16, from = at; left > 0; left -= 16, from += 16) {
       a.xor(fetch64(bytes, from).mul(K1).mix().mul(K1)).mul(K1)
       b = b.xor(a)
-      c.xor(fetch64(bytes, from + 8).mul(K1).mix().mul(K1)).mul(K1)
+      c.xor(
+        fetch64(bytes, from + 8)
+          .mul(K1)
+          .mix()
+          .mul(K1),
+      ).mul(K1)
       d.xor(c)
     }
   }
@@ -174,9 +183,19 @@ function seeded(bytes: Buffer, at: number, size: number, seed: Pair): Pair {
   let y = copy(seed.second)
   let z = number(size).mul(K1)
   v.first.set(copy(y).xor(K1).rotate(49).mul(K1).add(fetch64(bytes, at)))
-  v.second.set(copy(v.first).rotate(42).mul(K1).add(fetch64(bytes, at + 8)))
+  v.second.set(
+    copy(v.first)
+      .rotate(42)
+      .mul(K1)
+      .add(fetch64(bytes, at + 8)),
+  )
   w.first.set(copy(y).add(z).rotate(35).mul(K1).add(x))
-  w.second.set(copy(x).add(fetch64(bytes, at + 88)).rotate(53).mul(K1))
+  w.second.set(
+    copy(x)
+      .add(fetch64(bytes, at + 88))
+      .rotate(53)
+      .mul(K1),
+  )
 
   const t = new U64()
   const a = new U64()
@@ -185,8 +204,15 @@ function seeded(bytes: Buffer, at: number, size: number, seed: Pair): Pair {
   let left = size
   do {
     for (let half = 0; half < 2; half++, pos += 64) {
-      x.add(y).add(v.first).add(t.load(bytes, pos + 16)).rotate(37).mul(K1)
-      y.add(v.second).add(t.load(bytes, pos + 48)).rotate(42).mul(K1)
+      x.add(y)
+        .add(v.first)
+        .add(t.load(bytes, pos + 16))
+        .rotate(37)
+        .mul(K1)
+      y.add(v.second)
+        .add(t.load(bytes, pos + 48))
+        .rotate(42)
+        .mul(K1)
       x.xor(w.second)
       y.xor(v.first)
       z.xor(w.first).rotate(33)
@@ -212,10 +238,7 @@ function seeded(bytes: Buffer, at: number, size: number, seed: Pair): Pair {
   }
   x = hash16(x, v.first)
   y = hash16(y, w.first)
-  return new Pair(
-    hash16(copy(x).add(v.second), w.second).add(y),
-    hash16(copy(x).add(w.second), copy(y).add(v.second)),
-  )
+  return new Pair(hash16(copy(x).add(v.second), w.second).add(y), hash16(copy(x).add(w.second), copy(y).add(v.second)))
 }
 
 /** 16 bytes as they stand in front of a block: low half first, both little-endian. */

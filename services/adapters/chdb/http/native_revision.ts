@@ -137,7 +137,8 @@ class Walk {
 
   skip(size: number): void {
     this.at += size
-    if (!(this.at <= this.#bytes.length)) throw engineError(33, 'Native output of the engine is cut', 'CANNOT_READ_ALL_DATA')
+    if (!(this.at <= this.#bytes.length))
+      throw engineError(33, 'Native output of the engine is cut', 'CANNOT_READ_ALL_DATA')
   }
 
   varint(): number {

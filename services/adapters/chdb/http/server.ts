@@ -73,7 +73,10 @@ export class ClickHouseHttp {
     this.#requests += 1
     try {
       const url = new URL(request.url ?? '/', 'http://localhost')
-      response.setHeader('X-ClickHouse-Query-Id', url.searchParams.get('query_id')?.replace(/[^\w.:-]/g, '') || randomUUID())
+      response.setHeader(
+        'X-ClickHouse-Query-Id',
+        url.searchParams.get('query_id')?.replace(/[^\w.:-]/g, '') || randomUUID(),
+      )
       response.setHeader('X-ClickHouse-Timezone', this.#options.timezone)
       await this.#route(url, request, response)
     } catch (error) {
@@ -102,7 +105,12 @@ export class ClickHouseHttp {
       )
     }
     if (this.#requests > REQUESTS_MAX) {
-      throw engineError(202, `Too many simultaneous queries. Maximum: ${REQUESTS_MAX}`, 'TOO_MANY_SIMULTANEOUS_QUERIES', true)
+      throw engineError(
+        202,
+        `Too many simultaneous queries. Maximum: ${REQUESTS_MAX}`,
+        'TOO_MANY_SIMULTANEOUS_QUERIES',
+        true,
+      )
     }
     if (url.searchParams.get('decompress') === '1') {
       throw engineError(48, 'decompress=1 is not served here; use Content-Encoding: gzip', 'NOT_IMPLEMENTED')
@@ -211,7 +219,8 @@ export class ClickHouseHttp {
     const parameters = new Map<string, string>()
     for (const [name, value] of url) {
       if (!name.startsWith('param_')) continue
-      if (!/^param_\w+$/.test(name)) throw engineError(36, 'a parameter has a name of letters, digits and _', 'BAD_ARGUMENTS')
+      if (!/^param_\w+$/.test(name))
+        throw engineError(36, 'a parameter has a name of letters, digits and _', 'BAD_ARGUMENTS')
       parameters.set(name.slice('param_'.length), value)
     }
     return { sql, database: url.get('database') || 'default', settings, parameters, readOnly }

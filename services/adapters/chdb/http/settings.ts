@@ -8,7 +8,9 @@ const INTERFACE = new Set(
   compress decompress client_protocol_version enable_http_compression wait_end_of_query buffer_size http_zlib_compression_level
   send_progress_in_http_headers http_headers_progress_interval_ms add_http_cors_header http_write_exception_in_output_format
   cancel_http_readonly_queries_on_client_close http_wait_end_of_query http_response_buffer_size readonly close_session
-  http_native_compression_disable_checksumming_on_decompress http_response_headers http_make_head_request log_comment`.split(/\s+/),
+  http_native_compression_disable_checksumming_on_decompress http_response_headers http_make_head_request log_comment`.split(
+    /\s+/,
+  ),
 )
 
 /** What a reader may set: how values look, and how joins and limits behave; nothing that names a file or lifts a bound. */
@@ -62,4 +64,3 @@ export class SettingsPolicy {
     return this.#known
   }
 }
-
