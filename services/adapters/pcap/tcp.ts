@@ -13,8 +13,6 @@ import type { TransportPacket } from './transport_packet.js'
 /** Held back of one direction: above Linux's largest receive window (tcp_rmem, 6 MiB), which bounds what can be in flight. */
 const HELD_BYTES_MAX = 8 << 20
 const HELD_SEGMENTS_MAX = 8192
-/** Held back of all connections; many directions with a hole at once are a capture that lost packets. */
-const HELD_TOTAL_BYTES_MAX = 256 << 20
 /** What an object and its buffer cost beside the bytes. */
 const HELD_OVERHEAD_BYTES = 256
 /** Retransmissions stop long before; with one direction captured no acknowledgement tells. Capture time. */
@@ -26,16 +24,24 @@ const ACK_PATIENCE_PACKETS = 4
 const AHEAD_BYTES_MAX = 1 << 30
 /** A reset is believed this close to the next byte: in the window, as far as a capture can know it. */
 const RESET_WINDOW_BYTES = 8 << 20
-/** Connections followed at once; above it a quarter goes: ended ones, half-open ones, then the longest silent. About 1 KiB each. */
-const CONNECTIONS_MAX = 65_536
 /** A connection silent for so long in capture time is closed, its memory freed. */
 const IDLE_US = 3600_000_000
 const CLOSED_LINGER_US = 30_000_000
 const SWEEP_PACKETS = 65_536
 
+export interface TcpLimits {
+  /** Held back of all connections; many directions with a hole at once are a capture that lost packets. */
+  readonly heldTotalBytes: number
+  /** Followed at once; above it a quarter goes: ended ones, half-open ones, then the longest silent. 1 to 2 KiB each. */
+  readonly connections: number
+}
+
+const LIMITS: TcpLimits = { heldTotalBytes: 256 << 20, connections: 65_536 }
+
 export class TcpTracker {
   readonly #out: Segment[]
   readonly #skipped: SkipCounter
+  readonly #limits: TcpLimits
   readonly #table = new EndpointTable<TcpConnection>()
   readonly #ends = new PacketEnds()
   #heldBytes = 0
@@ -43,9 +49,10 @@ export class TcpTracker {
   #ordinal = 0
 
   /** Segments are appended to `out`, which the caller empties. */
-  constructor(out: Segment[], skipped: SkipCounter) {
+  constructor(out: Segment[], skipped: SkipCounter, limits: TcpLimits = LIMITS) {
     this.#out = out
     this.#skipped = skipped
+    this.#limits = limits
   }
 
   packet(packet: TransportPacket): void {
@@ -111,7 +118,7 @@ export class TcpTracker {
       this.#forget(known)
     }
     if ((tcpFlags & RST) !== 0) return null
-    if (this.#table.size >= CONNECTIONS_MAX) this.#evict()
+    if (this.#table.size >= this.#limits.connections) this.#evict()
     const crowded = this.#table.overflow(ends)
     if (crowded !== undefined) this.#giveUp(crowded)
     const connection = new TcpConnection(packet, ends, tcpFlags, this.#ordinal++)
@@ -160,7 +167,7 @@ export class TcpTracker {
     this.#heldBytes += heldCost(half)
     if (!isNew) return this.#skipped.count('retransmission', length)
     const full = half.heldBytes > HELD_BYTES_MAX || half.held.length > HELD_SEGMENTS_MAX
-    if (full || this.#heldBytes > HELD_TOTAL_BYTES_MAX) {
+    if (full || this.#heldBytes > this.#limits.heldTotalBytes) {
       half.skipGap()
       this.#drain(connection, half, direction)
     }
@@ -180,7 +187,7 @@ export class TcpTracker {
       const payload = old === 0 ? segment.payload : segment.payload.subarray(old)
       this.#emit(connection, half, direction, segment.length - old, payload, segment.timeUs, segment.timeRestNs)
     }
-    if (done > 0) held.splice(0, done)
+    half.release(done)
     this.#heldBytes += heldCost(half)
   }
 

@@ -30,6 +30,8 @@ export class HeldSegment {
   }
 }
 
+const NOTHING_HELD: readonly HeldSegment[] = []
+
 /** One direction: what one end sends. */
 export class Half {
   started = false
@@ -38,8 +40,8 @@ export class Half {
   nextSeq = 0
   /** Its position. */
   position = 0
-  /** By position, each behind `position`; they may overlap. */
-  held: HeldSegment[] = []
+  /** By position, each behind `position`; they may overlap. Shared while empty: most directions never hold anything. */
+  held: readonly HeldSegment[] = NOTHING_HELD
   heldBytes = 0
   /** Position up to which the other end acknowledged; -1 = nothing beyond the start. */
   ackedPosition = -1
@@ -78,13 +80,20 @@ export class Half {
    * part are kept: the one that begins earlier will win, as in Linux's receive queue.
    */
   hold(position: number, length: number, payload: Buffer, timeUs: number, timeRestNs: number): boolean {
-    const held = this.held
+    if (this.held === NOTHING_HELD) this.held = []
+    const held = this.held as HeldSegment[]
     let at = held.length
     while (at > 0 && held[at - 1].position > position) at--
     if (at > 0 && held[at - 1].end >= position + length) return false
     held.splice(at, 0, new HeldSegment(position, length, copyOf(payload), timeUs, timeRestNs))
     this.heldBytes += length
     return true
+  }
+
+  /** The first `count` held segments have been dealt with. */
+  release(count: number): void {
+    if (count === this.held.length) this.held = NOTHING_HELD
+    else if (count > 0) (this.held as HeldSegment[]).splice(0, count)
   }
 }
 
@@ -95,13 +104,15 @@ function copyOf(payload: Buffer): Buffer {
 }
 
 export class TcpConnection extends EndpointPair {
-  readonly info: ConnectionInfo
   /** Direction of what `a` sends. */
   readonly aDirection: Direction
   /** Flags every segment carries. */
   readonly flags: number
   opened = false
+  readonly firstUs: number
   lastUs: number
+  readonly #ordinal: number
+  #info: ConnectionInfo | null = null
   reset = false
   readonly fromA = new Half()
   readonly fromB = new Half()
@@ -109,14 +120,21 @@ export class TcpConnection extends EndpointPair {
   /** Who is the client is told by SYN or SYN-ACK; without them by the ports, and then marked as guessed. */
   constructor(packet: TransportPacket, ends: PacketEnds, tcpFlags: number, ordinal: number) {
     super(packet, ends)
+    this.firstUs = packet.timeUs
     this.lastUs = packet.timeUs
+    this.#ordinal = ordinal
     const handshake = (tcpFlags & SYN) !== 0
     const rank = clientRank(ends.sourcePort, ends.targetPort)
     const guess = rank > 0 || (rank === 0 && ends.sourcePort >= ends.targetPort)
     const clientIsA = handshake ? (tcpFlags & ACK) === 0 : guess
     this.aDirection = clientIsA ? TO_SERVER : TO_CLIENT
     this.flags = handshake ? 0 : SegmentFlag.MIDSTREAM | SegmentFlag.ROLE_GUESSED
-    this.info = makeConnectionInfo(this, 'tcp', clientIsA, packet.timeUs, ordinal)
+  }
+
+  /** Made when it is first needed: of a port scan nothing is. */
+  get info(): ConnectionInfo {
+    this.#info ??= makeConnectionInfo(this, 'tcp', this.aDirection === TO_SERVER, this.firstUs, this.#ordinal)
+    return this.#info
   }
 
   get finished(): boolean {
