@@ -90,7 +90,16 @@ test('nginx with curl, requests and asyncio; Node to itself', { skip: NO_CAPTURE
     try {
       await sleep(300)
       const { segments, stats } = await capture({}, async () => {
-        for (let i = 0; i < 20; i++) await run('curl', ['-sk', `https://127.0.0.1:${port}/curl/${i}`])
+        for (let i = 0; i < 20; i++)
+          await run('curl', [
+            '--retry',
+            '20',
+            '--retry-connrefused',
+            '--retry-delay',
+            '1',
+            '-sk',
+            `https://127.0.0.1:${port}/curl/${i}`,
+          ])
         await run(PYTHON, ['-c', REQUESTS, String(port), '50'])
         await run(PYTHON, ['-c', ASYNCIO, String(port), '60'])
         await run(process.execPath, [join(folder, 'node.mjs'), String(nodePort), folder, '200'])
@@ -124,7 +133,18 @@ test('plain HTTP is seen at both ends, once each', { skip: NO_CAPTURE }, async (
   try {
     await sleep(500)
     const { segments } = await capture({}, async () => {
-      for (let i = 0; i < 10; i++) await run('curl', ['-s', '-o', '/dev/null', `http://127.0.0.1:${port}/?plain=${i}`])
+      for (let i = 0; i < 10; i++)
+        await run('curl', [
+          '--retry',
+          '20',
+          '--retry-connrefused',
+          '--retry-delay',
+          '1',
+          '-s',
+          '-o',
+          '/dev/null',
+          `http://127.0.0.1:${port}/?plain=${i}`,
+        ])
     })
     assertFlows(decode(segments), '/?plain=', 10, port, ['client', 'server'])
   } finally {
