@@ -14,6 +14,18 @@ interface Expected {
   readonly sha1_1: string
 }
 
+/**
+ * Where tshark's answer is not ours, and why. A direction listed here may differ, any other must be equal:
+ * - after a reset of the client the server still sent: nobody received that, so that it is counted (`after_reset`) and left out;
+ * - IP fragments that overlap with other bytes on purpose: the first copy wins (as RFC 5722 and 9099 leave open), tshark takes the last;
+ * - a hole that nobody acknowledged before the capture ended: tshark leaves out what stands behind it.
+ */
+const DIFFERS = new Set([
+  'suricata-verify/http1/bug-78-uricontent.pcap',
+  'zeek/encap/ipv4__fragmented-4.pcap',
+  'zeek/encap/tunnels__gtp__gtp9_unknown_or_too_short_payload.pcap',
+])
+
 class Stream {
   readonly hashes = [createHash('sha1'), createHash('sha1')]
   readonly bytes = [0, 0]
@@ -48,6 +60,7 @@ async function streamsOf(path: string): Promise<string[]> {
 test('reassembled streams equal tshark byte for byte', { skip: NO_CORPUS }, async (t) => {
   let equal = 0
   let total = 0
+  let known = 0
   const wrong: string[] = []
   for (const file of corpusFiles('http1', 'http1-evader', 'tcp-reassembly', 'encap')) {
     const list = `${file.fullPath}.streams.jsonl`
@@ -66,14 +79,14 @@ test('reassembled streams equal tshark byte for byte', { skip: NO_CORPUS }, asyn
           found.splice(at, 1)
           equal += 1
         } else {
-          wrong.push(`${file.path}: ${line}`)
+          if (DIFFERS.has(file.path)) known += 1
+          else wrong.push(`${file.path}: ${line}`)
         }
       }
     }
   }
-  t.diagnostic(`streams equal: ${equal} of ${total}`)
-  for (const line of wrong) t.diagnostic(`differs: ${line.slice(0, 300)}`)
-  assert.ok(total > 500)
-  // What differs: 802.11 frames, IP fragments that overlap on purpose, tunnels cut short, and tshark's view of bare ERSPAN.
-  assert.ok(equal >= total * 0.99)
+  t.diagnostic(`directions equal: ${equal} of ${total}; ${known} differ for a known reason`)
+  assert.deepEqual(wrong, [])
+  assert.ok(total > 900)
+  assert.equal(known, DIFFERS.size)
 })

@@ -120,8 +120,7 @@ export class LinkLayers {
       case ETHER_MPLS_MULTICAST:
         return this.mpls(bytes, from, end, wireEnd)
       case ETHER_PPPOE:
-        // RFC 2516: version, code, session and length.
-        return this.ppp(bytes, from + 6, end, wireEnd)
+        return this.pppoe(bytes, from, end, wireEnd)
       case ETHER_PPP:
         return this.ppp(bytes, from, end, wireEnd)
       case ETHER_BRIDGE:
@@ -165,6 +164,14 @@ export class LinkLayers {
     if (protocol === 3) return this.ethernet(bytes, at, end, wireEnd)
     if (protocol === 5) return this.mpls(bytes, at, end, wireEnd)
     this.#network.skip('not_ip', end - at)
+  }
+
+  /** RFC 2516: version, code (0 = data), session, length. The length excludes what pads the Ethernet frame. */
+  pppoe(bytes: Buffer, at: number, end: number, wireEnd: number): void {
+    if (at + 6 > end) return this.#malformed(at, end)
+    if (bytes[at + 1] !== 0) return this.#network.skip('not_ip', end - at)
+    const limit = at + 6 + u16(bytes, at + 4)
+    this.ppp(bytes, at + 6, Math.min(end, limit), Math.min(wireEnd, limit))
   }
 
   ppp(bytes: Buffer, at: number, end: number, wireEnd: number): void {

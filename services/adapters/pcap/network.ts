@@ -66,7 +66,8 @@ export class Network {
     if (header < 20 || at + header > end) return this.skip('malformed', end - at)
     const total = (bytes[at + 2] << 8) | bytes[at + 3]
     // With segmentation offload the kernel leaves the total length 0: the record's end is all there is.
-    const packetEnd = total === 0 ? wireEnd : at + total
+    // A packet cannot be longer than the frame around it, whatever it says.
+    const packetEnd = total === 0 ? wireEnd : Math.min(at + total, wireEnd)
     if (total !== 0 && total < header) return this.skip('malformed', end - at)
     const limit = Math.min(packetEnd, end)
     const protocol = bytes[at + 9]
@@ -86,7 +87,7 @@ export class Network {
   #ipv6(bytes: Buffer, at: number, end: number, wireEnd: number): void {
     if (at + 40 > end) return this.skip('malformed', end - at)
     const length = u16(bytes, at + 4)
-    const packetEnd = length === 0 ? wireEnd : at + 40 + length
+    const packetEnd = length === 0 ? wireEnd : Math.min(at + 40 + length, wireEnd)
     const limit = Math.min(end, packetEnd)
     let next = bytes[at + 6]
     let from = at + 40

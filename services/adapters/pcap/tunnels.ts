@@ -6,7 +6,7 @@ const GRE_ERSPAN1_2 = 0x88be
 const GRE_ERSPAN3 = 0x22eb
 /** Aruba access points tunnel 802.11 frames; the last digits are the queue. */
 const GRE_ARUBA_FIRST = 0x8200
-const GRE_ARUBA_LAST = 0x8230
+const GRE_ARUBA_LAST = 0x8370
 const GRE_IPV4 = 0x0800
 const GRE_IPV6 = 0x86dd
 const GRE_BRIDGE = 0x6558
