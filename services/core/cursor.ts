@@ -18,8 +18,15 @@ export class Cursor {
    * searched in vain, so that a long line is not searched again from its start for every segment.
    */
   searchedBytes: number
-  /** Nothing more will come in this direction. */
+  /**
+   * Nothing will come that continues these bytes: the direction ended, or what follows is missing (`gap` is called next).
+   * A decoder hands over what it knows of an unfinished frame now; what it leaves is dropped.
+   */
   ended: boolean
+  /** What came just before `pos` was not seen or not understood: this may be the middle of a message. For probe and resync. */
+  midway: boolean
+  /** Set by a decoder that answers MORE because the other direction decides: it is called again once that one has moved. */
+  waits: boolean
   /** End offsets in `bytes` of the segments in the window, and the capture time of each; the first `markCount` count. */
   readonly markEnds: number[]
   readonly markTimes: number[]
@@ -32,6 +39,8 @@ export class Cursor {
     this.neededBytes = 0
     this.searchedBytes = 0
     this.ended = false
+    this.midway = false
+    this.waits = false
     this.markEnds = [0]
     this.markTimes = [0]
     this.markCount = 0

@@ -45,8 +45,9 @@ export interface Decoder {
   /** Offset from `input.pos` of the next plausible frame start after a gap or BAD; -1 if none is in sight. */
   resync(direction: Direction, input: Cursor): number
   /**
-   * `sizeBytes` are missing before the next bytes of this direction; `timeUs` is the time of what follows. True if the
-   * decoder still knows where it is (the gap lay inside a body of known length); false makes the host call `resync`.
+   * `sizeBytes` are missing before the next bytes of this direction, 0 if nobody knows how many (joined mid-way, or given
+   * up at a limit); `timeUs` is the time of what follows. True if the decoder still knows where it is (the gap lay inside
+   * a body of known length); false makes the host call `resync`.
    */
   gap(direction: Direction, sizeBytes: number, timeUs: number): boolean
   /** This direction will say nothing more. */
