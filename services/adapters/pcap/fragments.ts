@@ -8,25 +8,61 @@ const HELD_BYTES_MAX = 16 << 20
 const LIFETIME_US = 30_000_000
 /** A datagram has at most 65 535 bytes. */
 const DATAGRAM_BYTES_MAX = 65_535
-/** 64 KiB in pieces of the smallest allowed link (RFC 791: 68 bytes) need more, but nothing sends so. */
-const FRAGMENTS_MAX = 256
-
-interface Piece {
-  readonly offset: number
-  readonly bytes: Buffer
-}
+/** Room at first; an Ethernet's datagram of two fragments fits. */
+const ROOM_BYTES = 4096
 
 class Datagram {
   readonly firstUs: number
-  readonly pieces: Piece[] = []
+  /** Header of the fragment with offset 0, once it is here. */
   head: Buffer
-  heldBytes = 0
+  /** Payload so far, and for each byte of it whether it is there. */
+  #bytes = Buffer.allocUnsafeSlow(ROOM_BYTES)
+  #present = new Uint8Array(ROOM_BYTES)
+  #presentCount = 0
   /** -1 until the last fragment is here. */
-  totalSize = -1
+  #totalSize = -1
 
   constructor(head: Buffer, firstUs: number) {
-    this.head = head
+    this.head = Buffer.from(head)
     this.firstUs = firstUs
+  }
+
+  get roomBytes(): number {
+    return this.#bytes.length
+  }
+
+  get presentBytes(): number {
+    return this.#presentCount
+  }
+
+  add(offset: number, payload: Buffer, more: boolean): void {
+    const end = this.#totalSize < 0 ? offset + payload.length : Math.min(offset + payload.length, this.#totalSize)
+    if (end > this.#bytes.length) this.#grow(end)
+    for (let at = offset; at < end; at++) {
+      if (this.#present[at] === 1) continue
+      this.#present[at] = 1
+      this.#bytes[at] = payload[at - offset]
+      this.#presentCount += 1
+    }
+    if (more || this.#totalSize >= 0) return
+    // What lies behind the end that the last fragment names does not count.
+    this.#totalSize = offset + payload.length
+    for (let at = this.#totalSize; at < this.#present.length; at++) this.#presentCount -= this.#present[at]
+  }
+
+  whole(): Buffer | null {
+    if (this.#totalSize < 0 || this.#presentCount < this.#totalSize) return null
+    return Buffer.concat([this.head, this.#bytes.subarray(0, this.#totalSize)])
+  }
+
+  #grow(size: number): void {
+    const room = Math.max(size, 2 * this.#bytes.length)
+    const bytes = Buffer.allocUnsafeSlow(room)
+    this.#bytes.copy(bytes)
+    const present = new Uint8Array(room)
+    present.set(this.#present)
+    this.#bytes = bytes
+    this.#present = present
   }
 }
 
@@ -43,20 +79,21 @@ export class FragmentTable {
       this.#drop(key, datagram)
       datagram = undefined
     }
-    if (datagram === undefined) {
-      datagram = new Datagram(Buffer.from(head), timeUs)
-      this.#datagrams.set(key, datagram)
-    }
-    if (offset === 0) datagram.head = Buffer.from(head)
-    if (offset + payload.length > DATAGRAM_BYTES_MAX || datagram.pieces.length >= FRAGMENTS_MAX) {
-      this.#drop(key, datagram)
+    if (offset + payload.length > DATAGRAM_BYTES_MAX) {
+      if (datagram === undefined) this.#dropped.push(payload.length)
+      else this.#drop(key, datagram)
       return null
     }
-    if (!more && datagram.totalSize < 0) datagram.totalSize = offset + payload.length
-    datagram.pieces.push({ offset, bytes: Buffer.from(payload) })
-    datagram.heldBytes += payload.length
-    this.#heldBytes += payload.length
-    const whole = assemble(datagram)
+    if (datagram === undefined) {
+      datagram = new Datagram(head, timeUs)
+      this.#datagrams.set(key, datagram)
+      this.#heldBytes += datagram.roomBytes
+    }
+    const room = datagram.roomBytes
+    if (offset === 0) datagram.head = Buffer.from(head)
+    datagram.add(offset, payload, more)
+    this.#heldBytes += datagram.roomBytes - room
+    const whole = datagram.whole()
     if (whole !== null) this.#remove(key, datagram)
     else this.#makeRoom(timeUs)
     return whole
@@ -89,31 +126,11 @@ export class FragmentTable {
 
   #drop(key: string, datagram: Datagram): void {
     this.#remove(key, datagram)
-    this.#dropped.push(datagram.heldBytes)
+    this.#dropped.push(datagram.presentBytes)
   }
 
   #remove(key: string, datagram: Datagram): void {
     this.#datagrams.delete(key)
-    this.#heldBytes -= datagram.heldBytes
+    this.#heldBytes -= datagram.roomBytes
   }
-}
-
-function assemble(datagram: Datagram): Buffer | null {
-  const { totalSize, pieces, head } = datagram
-  if (totalSize < 0 || datagram.heldBytes < totalSize) return null
-  const whole = Buffer.alloc(head.length + totalSize)
-  head.copy(whole)
-  // In order of arrival: a byte that is already there is not written again.
-  const filled = new Uint8Array(totalSize)
-  let missing = totalSize
-  for (const piece of pieces) {
-    const size = Math.min(piece.bytes.length, totalSize - piece.offset)
-    for (let i = 0; i < size; i++) {
-      if (filled[piece.offset + i] === 1) continue
-      filled[piece.offset + i] = 1
-      whole[head.length + piece.offset + i] = piece.bytes[i]
-      missing -= 1
-    }
-  }
-  return missing === 0 ? whole : null
 }

@@ -87,8 +87,9 @@ export class Tunnels {
 
   /** draft-ietf-nvo3-vxlan-gpe: with the P bit the fourth byte says what is inside. */
   #vxlanGpe(bytes: Buffer, body: number, end: number, wireEnd: number): boolean {
-    if (body + 8 >= end || (bytes[body] & 0x08) === 0) return false
+    if (body + 8 >= end || (bytes[body] & 0x38) !== 0x08) return false
     if ((bytes[body] & 0x04) === 0) return this.#vxlan(bytes, body, end, wireEnd)
+    if (bytes[body + 3] === 0 || bytes[body + 3] > 5) return false
     if (bytes[body + 3] === 4) this.#links.nsh(bytes, body + 8, end, wireEnd)
     else this.#links.byNextProtocol(bytes[body + 3], bytes, body + 8, end, wireEnd)
     return true
