@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BusConsumer, BusProducer } from '../../core/ports/bus.js'
+import type { BusConsumer, BusProducer, BusRecord } from '../../core/ports/bus.js'
 import { Random } from '../../core/random.js'
 import { MemoryBus } from './bus.js'
 
@@ -32,6 +32,7 @@ class Worker {
   readonly #next = new Map<number, bigint>()
   readonly #producers = new Map<number, BusProducer>()
   #consumer: BusConsumer | null = null
+  #inHand: BusRecord[] = []
 
   constructor(bus: MemoryBus, random: Random, tally: Tally) {
     this.#bus = bus
@@ -62,9 +63,14 @@ class Worker {
         }
       })
     }
-    const records = await this.#consumer.poll(this.#random.below(300) + 1, 0)
-    this.#maybeDie()
-    const byPartition = group(records)
+    // Taking and writing are two steps: the others move on in between, and this one may be a zombie by then.
+    if (this.#inHand.length === 0) {
+      this.#inHand = await this.#consumer.poll(this.#random.below(300) + 1, 0)
+      this.#maybeDie()
+      return
+    }
+    const byPartition = group(this.#inHand)
+    this.#inHand = []
     for (const [partition, list] of byPartition) {
       const transaction = await (this.#producers.get(partition) as BusProducer).begin()
       for (const { value } of list) {

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FLOW_COLUMNS, type Flow } from '../flow.js'
+import { Random } from '../random.js'
+import { decodeFlow, encodeFlow, FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from './flow.js'
+
+/** A flow with a different value in every column, at the ends of what a column may hold. */
+function someFlow(random: Random): Flow {
+  const text = () => random.pick(['', 'a', 'grüße 世界', '\u0000"\\', 'x'.repeat(random.below(3_000))])
+  const value = {
+    time: () => 1_700_000_000_000_000 + random.below(2 ** 40),
+    text,
+    ip: () => random.pick(['', '10.0.0.1', '2001:db8::1']),
+    u8: () => random.below(256),
+    u16: () => random.below(65_536),
+    u32: () => random.below(2 ** 32),
+    u64: () => random.pick([0, Number.MAX_SAFE_INTEGER - 1, random.below(2 ** 48)]),
+    id: () => random.pick(['0', '18446744073709551615', '9223372036854775808']),
+    texts: () => Array.from({ length: random.below(4) }, text),
+    map: () => Object.fromEntries(Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()])),
+  }
+  return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
+}
+
+test('every column both ways', () => {
+  const random = new Random(7)
+  for (let i = 0; i < 200; i++) {
+    const flow = someFlow(random)
+    const bytes = encodeFlow(flow)
+    assert.equal(bytes[0], 0)
+    assert.equal(bytes.readInt32BE(1), FLOW_SCHEMA_ID)
+    assert.deepEqual({ ...decodeFlow(bytes) }, flow)
+  }
+})
+
+test('a flow larger than all before it', () => {
+  const flow = { ...someFlow(new Random(1)), resource: 'ü'.repeat(300_000) }
+  assert.equal(decodeFlow(encodeFlow(flow)).resource, flow.resource)
+})
+
+test('a number that no reader can hold becomes the nearest one', () => {
+  const flow = { ...someFlow(new Random(2)), resp_bytes: 2 ** 63, latency_us: -5, ttfb_us: Number.NaN }
+  const { resp_bytes, latency_us, ttfb_us } = decodeFlow(encodeFlow(flow))
+  assert.deepEqual([resp_bytes, latency_us, ttfb_us], [Number.MAX_SAFE_INTEGER - 1, 0, 0])
+})
+
+test('the schema has the columns of the flow in their order, each with a default and a word on what it is', () => {
+  const { fields } = JSON.parse(FLOW_SCHEMA_TEXT) as { fields: Record<string, unknown>[] }
+  assert.deepEqual(
+    fields.map((field) => field.name),
+    FLOW_COLUMNS.map(({ name }) => name),
+  )
+  for (const field of fields) {
+    assert.ok('default' in field, `${field.name} needs a default, or old readers break`)
+    assert.ok(String(field.doc).length > 3, `${field.name} needs a doc`)
+  }
+})
+
+test('foreign, cut and damaged messages are refused, whatever the bytes', () => {
+  const bytes = encodeFlow(someFlow(new Random(3)))
+  const refused = (damaged: Buffer) => assert.throws(() => decodeFlow(damaged), { code: 'BAD_FLOW' })
+  refused(Buffer.alloc(0))
+  refused(Buffer.from('{"ts":1}'))
+  refused(Buffer.concat([Buffer.from([0, 0, 0, 0, 99]), bytes.subarray(5)]))
+  refused(Buffer.concat([bytes, Buffer.from([0])]))
+  for (let size = 0; size < Math.min(bytes.length, 2_000); size++) refused(bytes.subarray(0, size))
+  const random = new Random(4)
+  for (let i = 0; i < 500; i++) {
+    const damaged = Buffer.from(bytes)
+    damaged[5 + random.below(damaged.length - 5)] ^= 1 << random.below(8)
+    try {
+      decodeFlow(damaged)
+    } catch (error) {
+      assert.equal((error as { code: string }).code, 'BAD_FLOW')
+    }
+  }
+})
