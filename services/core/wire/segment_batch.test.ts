@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import avro from 'avsc'
+import { addressToBytes } from '../address.js'
 import { REPO_ROOT } from '../repo_root.js'
 import { ConnectionInfo, type Direction, Segment } from '../segment.js'
 import { decodeSegmentBatch, SegmentBatchWriter } from './segment_batch.js'
@@ -101,4 +102,170 @@ test('a batch cut or changed anywhere is refused or read, never a crash', () => 
       }
     }
   }
+})
+
+/** A small generator with a seed (mulberry32), so that a failure can be repeated. */
+function generator(seed: number): (limit: number) => number {
+  let state = seed
+  return (limit) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit)
+  }
+}
+
+/** Numbers of every size: most of the encodings' corners lie at powers of two. */
+function anySize(random: (limit: number) => number, bits: number): number {
+  return Math.max(0, 2 ** random(bits + 1) - random(3))
+}
+
+function randomSegments(seed: number): Segment[] {
+  const random = generator(seed)
+  const word = (size: number) => String.fromCodePoint(...Array.from({ length: random(size) }, () => 1 + random(0x7ff)))
+  const ip = () => (random(2) === 0 ? `10.${random(256)}.0.${random(256)}` : `2001:db8::${1 + random(0xfff)}`)
+  const connections = Array.from({ length: 1 + random(5) }, () => {
+    const info = new ConnectionInfo(BigInt.asUintN(64, BigInt(anySize(random, 53)) * 2048n + BigInt(random(2048))))
+    info.transport = (['tcp', 'udp', 'unix'] as const)[random(3)]
+    info.side = (['unknown', 'client', 'server'] as const)[random(3)]
+    info.source = word(10)
+    if (random(4) > 0) Object.assign(info, { clientIp: ip(), serverIp: ip() })
+    Object.assign(info, { clientPort: random(65_536), serverPort: random(65_536), pid: anySize(random, 31) - 1 })
+    info.processStartNs = BigInt(anySize(random, 53)) * 512n
+    info.cgroupId = BigInt(anySize(random, 53)) * -1024n
+    Object.assign(info, { comm: word(16), containerId: word(64), tlsVersion: word(4) })
+    return Object.assign(info, { cluster: HEADER.cluster, node: HEADER.node })
+  })
+  return Array.from({ length: random(40) }, () => {
+    const payload = Buffer.from(Array.from({ length: random(200) }, () => random(256)))
+    const length = payload.length + (random(3) === 0 ? anySize(random, 40) : 0)
+    const time = 1_790_000_000_000_000 + anySize(random, 42) * (random(2) === 0 ? 1 : -1)
+    const [info, direction] = [connections[random(connections.length)], random(2) as Direction]
+    return new Segment(info, direction, anySize(random, 52), length, payload, time, random(1000), anySize(random, 30))
+  })
+}
+
+function asRecord(segments: readonly Segment[]) {
+  const connections = [...new Set(segments.map((each) => each.connection))]
+  const base = 1_790_000_000_123_456_789n
+  return {
+    format_version: 1,
+    cluster: HEADER.cluster,
+    node: HEADER.node,
+    boot_id: HEADER.bootId,
+    capturer_version: HEADER.capturerVersion,
+    sequence: BigInt(HEADER.sequence),
+    base_time_ns: base,
+    connections: connections.map((info) => {
+      const id = Buffer.alloc(8)
+      id.writeBigUInt64BE(info.id)
+      return {
+        conn_id: id,
+        transport: info.transport,
+        side: info.side,
+        source: info.source,
+        client_ip: addressToBytes(info.clientIp),
+        client_port: info.clientPort,
+        server_ip: addressToBytes(info.serverIp),
+        server_port: info.serverPort,
+        pid: info.pid,
+        process_start_ns: info.processStartNs,
+        comm: info.comm,
+        cgroup_id: info.cgroupId,
+        container_id: info.containerId,
+        tls_version: info.tlsVersion,
+      }
+    }),
+    segments: segments.map((each) => ({
+      connection: connections.indexOf(each.connection),
+      direction: each.direction === 0 ? 'to_server' : 'to_client',
+      position: BigInt(each.position),
+      length: BigInt(each.length),
+      time_offset_ns: BigInt(each.timeUs) * 1000n + BigInt(each.timeRestNs) - base,
+      flags: each.flags,
+      payload: each.payload,
+    })),
+  }
+}
+
+test('random batches: avsc reads ours, we read those of avsc', () => {
+  for (let seed = 1; seed <= 80; seed++) {
+    const segments = randomSegments(seed)
+    const record = asRecord(segments)
+    assert.deepEqual(decodeSegmentBatch(type.toBuffer(record)).segments, segments, `seed ${seed}`)
+    const writer = new SegmentBatchWriter(HEADER)
+    for (const segment of segments) writer.add(segment)
+    const bytes = writer.finish()
+    const read = JSON.parse(
+      JSON.stringify(type.fromBuffer(bytes), (_, each) => (typeof each === 'bigint' ? `${each}` : each)),
+    )
+    const offset = segments.length > 0 ? BigInt(segments[0].timeUs) * 1000n : 0n
+    const wanted = {
+      ...record,
+      base_time_ns: offset,
+      segments: record.segments.map((each) => ({
+        ...each,
+        time_offset_ns: each.time_offset_ns + record.base_time_ns - offset,
+      })),
+    }
+    assert.deepEqual(
+      read,
+      JSON.parse(JSON.stringify(wanted, (_, each) => (typeof each === 'bigint' ? `${each}` : each))),
+      `seed ${seed}`,
+    )
+    assert.deepEqual(decodeSegmentBatch(bytes).segments, segments, `seed ${seed}`)
+  }
+})
+
+test('what no batch can be is refused with the place and the reason', () => {
+  const one = asRecord([SEGMENTS[0]])
+  const changed = (connection: object, segment: object) => ({
+    ...one,
+    connections: [{ ...one.connections[0], ...connection }],
+    segments: [{ ...one.segments[0], ...segment }],
+  })
+  const refused = (bytes: Buffer, reason: RegExp) =>
+    assert.throws(
+      () => decodeSegmentBatch(bytes),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'BAD_SEGMENT_BATCH')
+        assert.match(error.message, reason)
+        return /byte \d+ of \d+/.test(error.message)
+      },
+    )
+  const of = (record: object) => type.toBuffer(record)
+  refused(of({ ...one, format_version: 2 }), /format version 2, this reader knows 1$/)
+  refused(of({ ...one, format_version: -1 }), /format version -1/)
+  refused(of(changed({}, { connection: 1 })), /names no connection/)
+  refused(of(changed({}, { connection: -1 })), /names no connection/)
+  refused(of(changed({}, { position: -1n })), /position of -1$/)
+  refused(of(changed({}, { position: 2n ** 62n })), /position of 4\d+$/)
+  refused(of(changed({}, { length: -(2n ** 63n) })), /length of -9/)
+  refused(of(changed({}, { length: 2n })), /3 bytes of payload in a segment of 2$/)
+  refused(of(changed({ client_port: -1 }, {})), /port of -1$/)
+  refused(Buffer.concat([of(one), Buffer.from([0])]), /1 bytes behind the batch$/)
+  const bytes = of(one)
+  const at = bytes.indexOf(one.connections[0].conn_id) + 8
+  for (const [offset, name] of [
+    [0, 'transport'],
+    [1, 'side'],
+  ] as const) {
+    const other = Buffer.from(bytes)
+    other[at + offset] = 12
+    refused(other, new RegExp(`${name} with the number 6$`))
+  }
+})
+
+test('lengths of a lie allocate nothing', () => {
+  const huge = Buffer.from([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
+  const head = type.toBuffer(asRecord([]))
+  const before = process.memoryUsage().rss
+  // The two arrays' ends are the last bytes; in front of them are four texts and two numbers.
+  for (const cut of [1, head.length - 2, head.length - 1]) {
+    for (let i = 0; i < 200; i++) {
+      const lie = Buffer.concat([head.subarray(0, cut), huge, Buffer.alloc(50)])
+      assert.throws(() => decodeSegmentBatch(lie), { code: 'BAD_SEGMENT_BATCH' })
+    }
+  }
+  assert.ok(process.memoryUsage().rss - before < 100e6)
 })

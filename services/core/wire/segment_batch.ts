@@ -1,19 +1,18 @@
 /**
  * The hand-written reader and writer of schemas/avro/segment_batch.avsc. Segments pass here twice per exchange, so 64-bit
  * times and ids become BigInt once per batch or connection only; avsc is the judge in the test beside.
- * Encoding: Apache Avro 1.11 specification, "Binary Encoding".
  */
 import { addressToBytes, addressToText } from '../address.js'
-import { KlartextError } from '../errors.js'
 import { type CaptureSide, ConnectionInfo, type Direction, Segment, type Transport } from '../segment.js'
+import { AvroInput, AvroOutput } from './avro.js'
 
 export const SEGMENT_FORMAT_VERSION = 1
 
-/** More segments or connections than this in one block are a broken length, not a batch. */
-const ITEMS_MAX = 1 << 20
-
 const TRANSPORTS: readonly Transport[] = ['tcp', 'udp', 'unix']
 const SIDES: readonly CaptureSide[] = ['unknown', 'client', 'server']
+/** Beside its payload, an encoded segment has about so much; connections are not many. */
+const SEGMENT_BYTES_GUESS = 24
+const CONNECTION_BYTES_GUESS = 200
 
 export interface SegmentBatchHeader {
   readonly cluster: string
@@ -27,12 +26,22 @@ export interface SegmentBatch extends SegmentBatchHeader {
   readonly segments: Segment[]
 }
 
-/** Throws KlartextError `BAD_SEGMENT_BATCH` naming the offset; payloads are views of `bytes`. */
+/**
+ * Throws KlartextError `BAD_SEGMENT_BATCH` naming the offset: for what is cut, for values the schema or a segment cannot
+ * have, for bytes behind the batch, for an unknown format version. Payloads are views of `bytes`.
+ */
 export function decodeSegmentBatch(bytes: Buffer): SegmentBatch {
-  const input = new AvroInput(bytes)
+  const input = new AvroInput(bytes, 'segment batch', 'BAD_SEGMENT_BATCH')
+  const batch = readSegmentBatch(input)
+  if (input.remaining > 0) throw input.bad(`${input.remaining} bytes behind the batch`)
+  return batch
+}
+
+/** Reads one of several batches that follow each other. */
+export function readSegmentBatch(input: AvroInput): SegmentBatch {
   const version = input.long()
   if (version !== SEGMENT_FORMAT_VERSION) {
-    throw new KlartextError('BAD_SEGMENT_BATCH', `segment batch has format version ${version}, this reader knows 1`)
+    throw input.bad(`format version ${version}, this reader knows ${SEGMENT_FORMAT_VERSION}`)
   }
   const cluster = input.text()
   const node = input.text()
@@ -56,17 +65,15 @@ export function decodeSegmentBatch(bytes: Buffer): SegmentBatch {
     for (let i = 0; i < count; i++) {
       const connection = connections[input.long()]
       if (connection === undefined) throw input.bad('a segment names no connection of its batch')
-      const direction = input.long()
-      if (direction !== 0 && direction !== 1) throw input.bad('a segment has no direction')
-      const position = input.long()
-      const length = input.long()
+      const direction = input.symbol(2, 'direction') as Direction
+      const position = input.count('position')
+      const length = input.count('length')
       const ns = baseRestNs + input.long()
       const flags = input.long()
       const payload = input.bytes()
+      if (payload.length > length) throw input.bad(`${payload.length} bytes of payload in a segment of ${length}`)
       const us = Math.floor(ns / 1000)
-      segments.push(
-        new Segment(connection, direction as Direction, position, length, payload, baseUs + us, ns - us * 1000, flags),
-      )
+      segments.push(new Segment(connection, direction, position, length, payload, baseUs + us, ns - us * 1000, flags))
     }
   }
   return { cluster, node, bootId, capturerVersion, sequence, segments }
@@ -74,13 +81,13 @@ export function decodeSegmentBatch(bytes: Buffer): SegmentBatch {
 
 function readConnection(input: AvroInput, cluster: string, node: string): ConnectionInfo {
   const info = new ConnectionInfo(input.fixed(8).readBigUInt64BE())
-  info.transport = TRANSPORTS[input.long()] ?? 'tcp'
-  info.side = SIDES[input.long()] ?? 'unknown'
+  info.transport = TRANSPORTS[input.symbol(TRANSPORTS.length, 'transport')]
+  info.side = SIDES[input.symbol(SIDES.length, 'side')]
   info.source = input.text()
   info.clientIp = addressToText(input.bytes())
-  info.clientPort = input.long()
+  info.clientPort = input.count('port')
   info.serverIp = addressToText(input.bytes())
-  info.serverPort = input.long()
+  info.serverPort = input.count('port')
   info.pid = input.long()
   info.processStartNs = input.bigLong()
   info.comm = input.text()
@@ -92,78 +99,14 @@ function readConnection(input: AvroInput, cluster: string, node: string): Connec
   return info
 }
 
-class AvroInput {
-  readonly #bytes: Buffer
-  #pos = 0
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
-
-  bad(what: string): KlartextError {
-    return new KlartextError('BAD_SEGMENT_BATCH', `segment batch, byte ${this.#pos} of ${this.#bytes.length}: ${what}`)
-  }
-
-  /** Zig-zag varint, exact below 2^53. */
-  long(): number {
-    const bytes = this.#bytes
-    let value = 0
-    let scale = 1
-    for (let i = 0; i < 10; i++) {
-      if (this.#pos >= bytes.length) throw this.bad('ends inside a number')
-      const byte = bytes[this.#pos++]
-      if (i < 4) value |= (byte & 0x7f) << (7 * i)
-      else value += (byte & 0x7f) * scale
-      scale *= 128
-      if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2
-    }
-    throw this.bad('number of more than 64 bits')
-  }
-
-  bigLong(): bigint {
-    let value = 0n
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      if (this.#pos >= this.#bytes.length) throw this.bad('ends inside a number')
-      const byte = this.#bytes[this.#pos++]
-      value |= BigInt(byte & 0x7f) << shift
-      if (byte < 0x80) return BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n))
-    }
-    throw this.bad('number of more than 64 bits')
-  }
-
-  fixed(size: number): Buffer {
-    const from = this.#pos
-    if (size < 0 || from + size > this.#bytes.length) throw this.bad(`ends inside a field of ${size} bytes`)
-    this.#pos = from + size
-    return this.#bytes.subarray(from, from + size)
-  }
-
-  bytes(): Buffer {
-    return this.fixed(this.long())
-  }
-
-  text(): string {
-    return this.bytes().toString('utf8')
-  }
-
-  /** Items in the next block of an array; 0 = end. A negative count is followed by the block's size (Avro "Arrays"). */
-  blockCount(): number {
-    let count = this.long()
-    if (count < 0) {
-      count = -count
-      this.long()
-    }
-    if (count > ITEMS_MAX) throw this.bad(`block of ${count} items`)
-    return count
-  }
-}
-
 /** Collects segments into one batch; `finish` gives the bytes and starts the next one. */
 export class SegmentBatchWriter {
   readonly #header: SegmentBatchHeader
   #sequence: number
+  /** Number of each connection in the batch. */
   #connections = new Map<ConnectionInfo, number>()
   #segments: Segment[] = []
+  #numbers: number[] = []
   #payloadBytes = 0
 
   constructor(header: SegmentBatchHeader) {
@@ -172,10 +115,13 @@ export class SegmentBatchWriter {
   }
 
   add(segment: Segment): void {
-    if (!this.#connections.has(segment.connection)) {
-      this.#connections.set(segment.connection, this.#connections.size)
+    let number = this.#connections.get(segment.connection)
+    if (number === undefined) {
+      number = this.#connections.size
+      this.#connections.set(segment.connection, number)
     }
     this.#segments.push(segment)
+    this.#numbers.push(number)
     this.#payloadBytes += segment.payload.length
   }
 
@@ -188,8 +134,10 @@ export class SegmentBatchWriter {
   }
 
   finish(): Buffer {
-    const out = new AvroOutput(this.#payloadBytes + 64 * this.#segments.length + 256)
-    const baseUs = this.#segments.length > 0 ? this.#segments[0].timeUs : 0
+    const segments = this.#segments
+    const guess = SEGMENT_BYTES_GUESS * segments.length + CONNECTION_BYTES_GUESS * (1 + this.#connections.size)
+    const out = new AvroOutput(this.#payloadBytes + guess)
+    const baseUs = segments.length > 0 ? segments[0].timeUs : 0
     out.long(SEGMENT_FORMAT_VERSION)
     out.text(this.#header.cluster)
     out.text(this.#header.node)
@@ -200,9 +148,10 @@ export class SegmentBatchWriter {
     if (this.#connections.size > 0) out.long(this.#connections.size)
     for (const info of this.#connections.keys()) writeConnection(out, info)
     out.long(0)
-    if (this.#segments.length > 0) out.long(this.#segments.length)
-    for (const segment of this.#segments) {
-      out.long(this.#connections.get(segment.connection) as number)
+    if (segments.length > 0) out.long(segments.length)
+    for (let i = 0; i < segments.length; i++) {
+      const segment = segments[i]
+      out.long(this.#numbers[i])
       out.long(segment.direction)
       out.long(segment.position)
       out.long(segment.length)
@@ -214,13 +163,14 @@ export class SegmentBatchWriter {
     this.#sequence += 1
     this.#connections = new Map()
     this.#segments = []
+    this.#numbers = []
     this.#payloadBytes = 0
     return out.finish()
   }
 }
 
 function writeConnection(out: AvroOutput, info: ConnectionInfo): void {
-  const id = Buffer.alloc(8)
+  const id = Buffer.allocUnsafe(8)
   id.writeBigUInt64BE(info.id)
   out.raw(id)
   out.long(TRANSPORTS.indexOf(info.transport))
@@ -236,70 +186,4 @@ function writeConnection(out: AvroOutput, info: ConnectionInfo): void {
   out.bigLong(info.cgroupId)
   out.text(info.containerId)
   out.text(info.tlsVersion)
-}
-
-class AvroOutput {
-  #bytes: Buffer
-  #size = 0
-
-  constructor(sizeGuess: number) {
-    this.#bytes = Buffer.allocUnsafe(sizeGuess)
-  }
-
-  #reserve(size: number): number {
-    const at = this.#size
-    if (at + size > this.#bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, at + size))
-      this.#bytes.copy(grown, 0, 0, at)
-      this.#bytes = grown
-    }
-    this.#size = at + size
-    return at
-  }
-
-  /** Any safe integer. */
-  long(value: number): void {
-    let rest = value >= 0 ? value * 2 : -value * 2 - 1
-    let at = this.#reserve(10)
-    const bytes = this.#bytes
-    while (rest >= 0x80) {
-      bytes[at++] = (rest % 128) | 0x80
-      rest = Math.floor(rest / 128)
-    }
-    bytes[at++] = rest
-    this.#size = at
-  }
-
-  bigLong(value: bigint): void {
-    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
-    const at = this.#reserve(10)
-    let end = at
-    while (rest >= 0x80n) {
-      this.#bytes[end++] = Number(rest & 0x7fn) | 0x80
-      rest >>= 7n
-    }
-    this.#bytes[end++] = Number(rest)
-    this.#size = end
-  }
-
-  raw(value: Uint8Array): void {
-    const at = this.#reserve(value.length)
-    this.#bytes.set(value, at)
-  }
-
-  bytes(value: Uint8Array): void {
-    this.long(value.length)
-    this.raw(value)
-  }
-
-  text(value: string): void {
-    const size = Buffer.byteLength(value)
-    this.long(size)
-    const at = this.#reserve(size)
-    this.#bytes.write(value, at, 'utf8')
-  }
-
-  finish(): Buffer {
-    return this.#bytes.subarray(0, this.#size)
-  }
 }
