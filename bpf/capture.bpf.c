@@ -4,6 +4,7 @@
  * starts with a TLS record is ciphertext, of which only the handshake is copied.
  */
 #include "kernel.h"
+#include <asm/unistd.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -250,69 +251,148 @@ static __always_inline int leave(s64 result)
   return 0;
 }
 
-#define ENTER(NAME) SEC("tp/syscalls/sys_enter_" #NAME) int enter_##NAME(struct sys_enter *c)
-#define LEAVE(NAME)                                                                                                    \
-  SEC("tp/syscalls/sys_exit_" #NAME) int leave_##NAME(struct sys_exit *c) { return leave(c->result); }
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
 
-ENTER(read) { return enter(CALL_BUFFER, KT_INGRESS, c->args[0], c->args[1], 0, 0); }
-LEAVE(read)
-ENTER(write) { return enter(CALL_BUFFER, KT_EGRESS, c->args[0], c->args[1], 0, 0); }
-LEAVE(write)
-ENTER(readv) { return enter(CALL_VECTORS, KT_INGRESS, c->args[0], c->args[1], c->args[2], 0); }
-LEAVE(readv)
-ENTER(writev) { return enter(CALL_VECTORS, KT_EGRESS, c->args[0], c->args[1], c->args[2], 0); }
-LEAVE(writev)
-ENTER(sendto) { return enter(CALL_BUFFER, KT_EGRESS, c->args[0], c->args[1], 0, c->args[4]); }
-LEAVE(sendto)
-ENTER(sendmsg) { return enter(CALL_MESSAGE, KT_EGRESS, c->args[0], c->args[1], 0, 0); }
-LEAVE(sendmsg)
-ENTER(sendmmsg) { return enter(CALL_MESSAGES, KT_EGRESS, c->args[0], c->args[1], 0, 0); }
-LEAVE(sendmmsg)
-ENTER(sendfile64) { return enter(CALL_POSITION, KT_EGRESS, c->args[0], 0, 0, 0); }
-LEAVE(sendfile64)
-ENTER(splice) { return enter(CALL_POSITION, KT_EGRESS, c->args[2], 0, 0, 0); }
-LEAVE(splice)
-
-/* A look at bytes that stay in the queue moves nothing. */
-ENTER(recvfrom)
+/* A library is mapped after exec, by the dynamic linker or by dlopen. */
+static __noinline int code_mapped(u64 protection, u64 flags)
 {
-  bool peek = c->args[3] & (MSG_PEEK | MSG_ERRQUEUE);
-  return enter(peek ? CALL_NONE : CALL_BUFFER, KT_INGRESS, c->args[0], c->args[1], 0, c->args[4]);
-}
-LEAVE(recvfrom)
-ENTER(recvmsg)
-{
-  bool peek = c->args[2] & (MSG_PEEK | MSG_ERRQUEUE);
-  return enter(peek ? CALL_NONE : CALL_MESSAGE, KT_INGRESS, c->args[0], c->args[1], 0, 0);
-}
-LEAVE(recvmsg)
-ENTER(recvmmsg)
-{
-  bool peek = c->args[3] & (MSG_PEEK | MSG_ERRQUEUE);
-  return enter(peek ? CALL_NONE : CALL_MESSAGES, KT_INGRESS, c->args[0], c->args[1], 0, 0);
-}
-LEAVE(recvmmsg)
-
-SEC("tp/sock/inet_sock_set_state")
-int socket_state(struct sock_state *state)
-{
-  if (paused || state->protocol != KT_PROTOCOL_TCP)
+  if (!(protection & PROT_EXEC) || (flags & MAP_ANONYMOUS))
     return 0;
-  u64 socket = (u64)state->socket;
-  u16 port = state->source_port;
-  if (state->new_state == TCP_LISTEN) {
+  struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
+  if (!paused && key.tgid != settings.self_tgid)
+    emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
+  return 0;
+}
+
+/*
+ * System calls, through the two tracepoints that all of them pass: cheaper than one pair of perf events per call, and
+ * taken away at once. 32-bit processes number their calls otherwise and are not looked at.
+ */
+SEC("tp_btf/sys_enter")
+int system_call(u64 *args)
+{
+  struct pt_regs *regs = (void *)args[0];
+  s64 number = args[1];
+  u8 call = CALL_NONE;
+  u8 way = KT_EGRESS;
+  u64 flags = 0;
+  u64 descriptor = regs->di;
+  u64 count = 0;
+  u64 name = 0;
+  switch (number) {
+  case __NR_read:
+    call = CALL_BUFFER;
+    way = KT_INGRESS;
+    break;
+  case __NR_write:
+    call = CALL_BUFFER;
+    break;
+  case __NR_readv:
+  case __NR_preadv2:
+    call = CALL_VECTORS;
+    way = KT_INGRESS;
+    count = regs->dx;
+    break;
+  case __NR_writev:
+  case __NR_pwritev2:
+    call = CALL_VECTORS;
+    count = regs->dx;
+    break;
+  case __NR_sendto:
+    call = CALL_BUFFER;
+    name = regs->r8;
+    break;
+  case __NR_recvfrom:
+    call = CALL_BUFFER;
+    way = KT_INGRESS;
+    flags = regs->r10;
+    name = regs->r8;
+    break;
+  case __NR_sendmsg:
+    call = CALL_MESSAGE;
+    break;
+  case __NR_recvmsg:
+    call = CALL_MESSAGE;
+    way = KT_INGRESS;
+    flags = regs->dx;
+    break;
+  case __NR_sendmmsg:
+    call = CALL_MESSAGES;
+    break;
+  case __NR_recvmmsg:
+    call = CALL_MESSAGES;
+    way = KT_INGRESS;
+    flags = regs->r10;
+    break;
+  case __NR_sendfile:
+    call = CALL_POSITION;
+    break;
+  case __NR_splice:
+    call = CALL_POSITION;
+    descriptor = regs->dx;
+    break;
+  case __NR_mmap:
+    code_mapped(regs->dx, regs->r10);
+    return 0;
+  default:
+    return 0;
+  }
+  if (regs->cs != USER_CODE_64)
+    return 0;
+  /* A look at bytes that stay in the queue moves nothing. */
+  if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+    call = CALL_NONE;
+  return enter(call, way, descriptor, regs->si, count, name);
+}
+
+SEC("tp_btf/sys_exit")
+int system_call_done(u64 *args)
+{
+  struct pt_regs *regs = (void *)args[0];
+  switch (regs->orig_ax) {
+  case __NR_read:
+  case __NR_write:
+  case __NR_readv:
+  case __NR_preadv2:
+  case __NR_writev:
+  case __NR_pwritev2:
+  case __NR_sendto:
+  case __NR_recvfrom:
+  case __NR_sendmsg:
+  case __NR_recvmsg:
+  case __NR_sendmmsg:
+  case __NR_recvmmsg:
+  case __NR_sendfile:
+  case __NR_splice:
+    return leave(args[1]);
+  }
+  return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int socket_state(u64 *args)
+{
+  u64 socket = args[0];
+  int old_state = args[1];
+  int new_state = args[2];
+  struct sock *sk = (void *)socket;
+  if (paused || BPF_CORE_READ(sk, sk_protocol) != KT_PROTOCOL_TCP)
+    return 0;
+  u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
+  if (new_state == TCP_LISTEN) {
     u8 one = 1;
     bpf_map_update_elem(&listening, &port, &one, BPF_ANY);
-  } else if (state->old_state == TCP_LISTEN) {
+  } else if (old_state == TCP_LISTEN) {
     bpf_map_delete_elem(&listening, &port);
-  } else if (state->new_state == TCP_SYN_SENT) {
+  } else if (new_state == TCP_SYN_SENT) {
     u8 role = KT_ROLE_CLIENT;
     bpf_map_update_elem(&roles, &socket, &role, BPF_ANY);
-  } else if (state->old_state == TCP_SYN_RECV && state->new_state == TCP_ESTABLISHED) {
+  } else if (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED) {
     u8 role = KT_ROLE_SERVER;
     bpf_map_update_elem(&roles, &socket, &role, BPF_ANY);
   }
-  if (state->new_state != TCP_CLOSE)
+  if (new_state != TCP_CLOSE)
     return 0;
   bpf_map_delete_elem(&roles, &socket);
   struct kt_key key = { .object = socket };
@@ -320,7 +400,7 @@ int socket_state(struct sock_state *state)
   if (!c)
     return 0;
   /* No FIN went before: one end reset the connection, or let unread bytes go. */
-  u32 flags = state->old_state == TCP_ESTABLISHED ? KT_RESET : 0;
+  u32 flags = old_state == TCP_ESTABLISHED ? KT_RESET : 0;
   if (c->ssl) {
     struct kt_key tls_key = { .object = c->ssl, .tgid = c->ssl_tgid };
     struct kt_connection *bound = bpf_map_lookup_elem(&tls, &tls_key);
@@ -333,26 +413,11 @@ int socket_state(struct sock_state *state)
 }
 
 /* New code in a process: the addon looks for TLS libraries at once, not at its next round. */
-SEC("tp/sched/sched_process_exec")
-int process_exec(void *context)
+SEC("tp_btf/sched_process_exec")
+int process_exec(u64 *args)
 {
   struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
   if (!paused)
-    emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
-  return 0;
-}
-
-#define PROT_EXEC 4
-#define MAP_ANONYMOUS 0x20
-
-/* A library is mapped after exec, by the dynamic linker or by dlopen. */
-SEC("tp/syscalls/sys_enter_mmap")
-int enter_mmap(struct sys_enter *c)
-{
-  if (!(c->args[2] & PROT_EXEC) || (c->args[3] & MAP_ANONYMOUS))
-    return 0;
-  struct kt_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
-  if (!paused && key.tgid != settings.self_tgid)
     emit_notice(KT_EVENT_EXEC, 0, &key, NULL, 0);
   return 0;
 }

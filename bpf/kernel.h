@@ -116,27 +116,8 @@ struct mmsghdr_user {
   u32 pad;
 };
 
-/* Formats under /sys/kernel/tracing/events. */
-struct sys_enter {
-  u64 common;
-  s64 number;
-  u64 args[6];
-};
-struct sys_exit {
-  u64 common;
-  s64 number;
-  s64 result;
-};
-struct sock_state {
-  u64 common;
-  const void *socket;
-  int old_state;
-  int new_state;
-  u16 source_port;
-  u16 target_port;
-  u16 family;
-  u16 protocol;
-};
+/* Code segment of 64-bit processes on x86. */
+#define USER_CODE_64 0x33
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2

@@ -104,7 +104,7 @@ std::string Programs::attach_tracepoints(const ProgramOptions &) {
   bpf_program *program = nullptr;
   bpf_object__for_each_program(program, object_) {
     const char *section = bpf_program__section_name(program);
-    if (strncmp(section, "tp/", 3) != 0) continue;
+    if (strncmp(section, "tp_btf/", 7) != 0) continue;
     bpf_link *link = bpf_program__attach(program);
     if (!link) {
       // A kernel without one of the calls has no one who calls it.

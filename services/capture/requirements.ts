@@ -1,5 +1,4 @@
 /** Can this host be captured, and if not, why: one line per thing that is missing. */
-import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { ADDON_PATH, BPF_OBJECT_PATH } from './addon.js'
 
@@ -22,7 +21,6 @@ export function captureRequirements(): Requirement[] {
     { name: 'kernel', met: kernelOk, detail: kernelOk ? release : `${release}; Linux 5.17 or newer is needed` },
     file('kernel types (BTF)', '/sys/kernel/btf/vmlinux', 'the kernel was built without CONFIG_DEBUG_INFO_BTF'),
     capabilities(),
-    file('tracepoints', tracingPath(), 'tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing'),
     file('BPF programs', BPF_OBJECT_PATH, 'not built: run npm run build'),
     file('native addon', ADDON_PATH, 'not built: run npm run build'),
   ]
@@ -39,20 +37,6 @@ export function whyNoCapture(): string | null {
 function file(name: string, path: string, otherwise: string): Requirement {
   const met = existsSync(path)
   return { name, met, detail: met ? path : otherwise }
-}
-
-const TRACING_PATHS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing']
-
-/**
- * Where tracefs is. Most systems mount it at boot; where that was left out (small virtual machines, containers) it is
- * mounted at its own place, if we may.
- */
-function tracingPath(): string {
-  const find = () => TRACING_PATHS.map((path) => `${path}/events/syscalls`).find((path) => existsSync(path))
-  const found = find()
-  if (found !== undefined || process.getuid?.() !== 0) return found ?? TRACING_PATHS[0]
-  spawnSync('mount', ['-t', 'tracefs', 'tracefs', TRACING_PATHS[0]], { stdio: 'ignore' })
-  return find() ?? `${TRACING_PATHS[0]}/events/syscalls`
 }
 
 function capabilities(): Requirement {
