@@ -1,143 +1,104 @@
 /** A segment archive as a source of segments. */
 import { createReadStream } from 'node:fs'
-import { inflateRawSync } from 'node:zlib'
+import type { Readable } from 'node:stream'
 import { KlartextError } from '../../core/errors.js'
 import type { SegmentSource } from '../../core/ports/source.js'
 import type { CoverageRow } from '../../core/rows.js'
 import type { Segment } from '../../core/segment.js'
-import { decodeSegmentBatch } from '../../core/wire/segment_batch.js'
-import { BLOCK_BYTES_MAX, isArchiveMagic, readLong, SYNC_BYTES } from './format.js'
+import { AvroInput } from '../../core/wire/avro.js'
+import { readSegmentBatch, type SegmentBatch } from '../../core/wire/segment_batch.js'
+import { type Block, ContainerParser } from './container.js'
 
 const READ_BYTES = 1 << 20
-/** Schema and codec; a header beyond this is none. */
-const HEADER_BYTES_MAX = 1 << 20
 
 export interface ArchiveSourceOptions {
+  /** What messages call the file. */
+  readonly name?: string
   readonly onProgress?: (bytesRead: number) => void
 }
 
-/** A file that is cut gives its whole blocks, then throws `CAPTURE_TRUNCATED` with the position. */
+/** A file that is cut or broken gives its whole blocks, then throws a KlartextError with the position. */
 export class ArchiveSource implements SegmentSource {
-  readonly #path: string
-  readonly #options: ArchiveSourceOptions
-  #rest: Buffer = Buffer.alloc(0)
-  /** Offset in the file of `#rest`. */
-  #offset = 0
-  #deflate = false
+  readonly #input: string | Readable
+  readonly #name: string
+  readonly #onProgress: (bytesRead: number) => void
+  /** Number of the last batch of each capturer. */
+  readonly #sequences = new Map<string, number>()
+  #lostBatches = 0
+  #lastUs = 0
 
-  constructor(path: string, options: ArchiveSourceOptions = {}) {
-    this.#path = path
-    this.#options = options
+  constructor(input: string | Readable, options: ArchiveSourceOptions = {}) {
+    this.#input = input
+    this.#name = options.name ?? (typeof input === 'string' ? input : 'standard input')
+    this.#onProgress = options.onProgress ?? (() => {})
   }
 
   async *batches(signal?: AbortSignal): AsyncGenerator<Segment[]> {
-    const file = createReadStream(this.#path, { highWaterMark: READ_BYTES })
-    let headerDone = false
+    const input = this.#input
+    const file = typeof input === 'string' ? createReadStream(input, { highWaterMark: READ_BYTES }) : input
+    const parser = new ContainerParser(this.#name)
     let read = 0
     try {
-      for await (const block of file) {
+      for await (const bytes of file) {
         if (signal?.aborted) return
-        read += (block as Buffer).length
-        this.#options.onProgress?.(read)
-        this.#rest = this.#rest.length === 0 ? block : Buffer.concat([this.#rest, block as Buffer])
-        if (!headerDone) headerDone = this.#header()
-        if (!headerDone) continue
-        for (let batch = this.#next(); batch !== null; batch = this.#next()) yield this.#decode(batch)
+        read += (bytes as Buffer).length
+        this.#onProgress(read)
+        parser.feed(bytes as Buffer)
+        for (let block = parser.next(); block !== null; block = parser.next()) yield* this.#segments(block)
       }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
+      throw new KlartextError('UNREADABLE', `${this.#name}: ${(error as Error).message}`, { cause: error })
     } finally {
       file.destroy()
     }
-    if (!headerDone || this.#rest.length > 0) {
-      const what = headerDone ? `cut inside a block that starts at byte ${this.#offset}` : 'cut inside its header'
-      throw new KlartextError('CAPTURE_TRUNCATED', `${this.#path}: ${what}; everything before it was read`)
-    }
+    parser.end()
   }
 
+  /** Batches that the capturer numbered and that are not here: it had to drop them. */
   coverage(): CoverageRow[] {
-    return []
+    if (this.#lostBatches === 0) return []
+    const row = {
+      ts: this.#lastUs,
+      cluster: '',
+      node: '',
+      kind: 'loss',
+      subject: 'archive',
+      pid: 0,
+      container: '',
+    } as const
+    return [{ ...row, state: '', reason: 'lost_batch', detail: '', bytes: 0, count: this.#lostBatches }]
   }
 
-  #decode(bytes: Buffer): Segment[] {
+  *#segments(block: Block): Generator<Segment[]> {
+    const input = new AvroInput(block.bytes, `block at byte ${block.offset}`, 'CAPTURE_BROKEN')
+    for (let i = 0; i < block.records; i++) {
+      const batch = this.#batch(input)
+      this.#count(batch)
+      if (batch.segments.length > 0) yield batch.segments
+    }
+    if (input.remaining > 0) throw this.#broken(input.bad(`${input.remaining} bytes behind its batches`))
+  }
+
+  #batch(input: AvroInput): SegmentBatch {
     try {
-      return decodeSegmentBatch(this.#deflate ? inflateRawSync(bytes, { maxOutputLength: BLOCK_BYTES_MAX }) : bytes)
-        .segments
+      return readSegmentBatch(input)
     } catch (error) {
-      throw this.#broken((error as Error).message)
+      throw this.#broken(error as Error)
     }
   }
 
-  #broken(what: string): KlartextError {
-    return new KlartextError('CAPTURE_BROKEN', `${this.#path}: block before byte ${this.#offset}: ${what}`)
+  #broken(error: Error): KlartextError {
+    return new KlartextError('CAPTURE_BROKEN', `${this.#name}: ${error.message}; everything before it was read`)
   }
 
-  #consume(size: number): void {
-    this.#rest = this.#rest.subarray(size)
-    this.#offset += size
-  }
-
-  /** Map of metadata in one or more blocks, then the sync marker. */
-  #header(): boolean {
-    const bytes = this.#rest
-    if (bytes.length >= 4 && !isArchiveMagic(bytes)) throw this.#broken('not an Avro object container file')
-    const meta = new Map<string, string>()
-    let at = 4
-    for (;;) {
-      const count = this.#long(bytes, at)
-      if (count === null) return this.#headerMore()
-      at = count.next
-      if (count.value === 0) break
-      let entries = count.value
-      if (entries < 0) {
-        const size = this.#long(bytes, at)
-        if (size === null) return this.#headerMore()
-        at = size.next
-        entries = -entries
-      }
-      for (; entries > 0; entries--) {
-        const texts: string[] = []
-        for (let i = 0; i < 2; i++) {
-          const size = this.#long(bytes, at)
-          if (size === null || size.value < 0 || size.next + size.value > bytes.length) return this.#headerMore()
-          texts.push(bytes.toString('utf8', size.next, size.next + size.value))
-          at = size.next + size.value
-        }
-        meta.set(texts[0], texts[1])
-      }
-    }
-    if (at + SYNC_BYTES > bytes.length) return this.#headerMore()
-    const codec = meta.get('avro.codec') ?? 'null'
-    if (codec !== 'null' && codec !== 'deflate') throw this.#broken(`codec "${codec}" is not known`)
-    if (!(meta.get('avro.schema') ?? '').includes('SegmentBatch')) throw this.#broken('not an archive of segments')
-    this.#deflate = codec === 'deflate'
-    this.#consume(at + SYNC_BYTES)
-    return true
-  }
-
-  #headerMore(): false {
-    if (this.#rest.length > HEADER_BYTES_MAX) throw this.#broken('no end of the header')
-    return false
-  }
-
-  #long(bytes: Buffer, at: number): { value: number; next: number } | null {
-    try {
-      return readLong(bytes, at)
-    } catch (error) {
-      throw this.#broken((error as Error).message)
-    }
-  }
-
-  /** The data of the next whole block, or null. Our writer puts one batch into a block. */
-  #next(): Buffer | null {
-    const bytes = this.#rest
-    const count = this.#long(bytes, 0)
-    if (count === null) return null
-    const size = this.#long(bytes, count.next)
-    if (size === null) return null
-    if (size.value < 0 || size.value > BLOCK_BYTES_MAX) throw this.#broken(`block of ${size.value} bytes`)
-    const end = size.next + size.value
-    if (end + SYNC_BYTES > bytes.length) return null
-    this.#consume(end + SYNC_BYTES)
-    if (count.value !== 1) throw this.#broken(`block of ${count.value} batches`)
-    return bytes.subarray(size.next, end)
+  #count(batch: SegmentBatch): void {
+    const capturer = `${batch.cluster}\n${batch.node}\n${batch.bootId}`
+    const last = this.#sequences.get(capturer)
+    // A number that goes back is a capturer that was started again.
+    if (last !== undefined && batch.sequence > last + 1) this.#lostBatches += batch.sequence - last - 1
+    this.#sequences.set(capturer, batch.sequence)
+    const segment = batch.segments.at(-1)
+    if (segment !== undefined) this.#lastUs = segment.timeUs
   }
 }

@@ -1,55 +1,69 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { deflateRawSync } from 'node:zlib'
 import { KlartextError } from '../../core/errors.js'
-import { ARCHIVE_MAGIC, SYNC_BYTES, segmentSchema, writeLong } from './format.js'
+import { AvroOutput } from '../../core/wire/avro.js'
+import { ARCHIVE_MAGIC, type Codec, SYNC_BYTES, segmentSchema } from './format.js'
 
-/** Appends encoded SegmentBatches; each is on its way to the file when `append` returns. */
+export interface ArchiveWriterOptions {
+  /** `deflate` makes text several times smaller and writing several times slower. */
+  readonly codec?: Codec
+}
+
+/** Appends encoded SegmentBatches; each is on its way to the file when `append` returns. Errors are `UNWRITABLE`. */
 export class ArchiveWriter {
   readonly #file: number
   readonly #path: string
   readonly #sync: Buffer
+  readonly #codec: Codec
   batches = 0
   bytes = 0
 
-  /** Replaces an existing file. */
-  constructor(path: string) {
+  /** Replaces an existing file. It holds plaintext: only its owner may read it. */
+  constructor(path: string, options: ArchiveWriterOptions = {}) {
     this.#path = path
+    this.#codec = options.codec ?? 'null'
     const schema = segmentSchema()
-    // The marker need only be unlikely inside the data; derived from the name, the same input gives the same file.
-    this.#sync = createHash('sha256').update(schema).update(path).digest().subarray(0, SYNC_BYTES)
+    // The marker need only be unlikely inside the data; made of the schema, the same input gives the same file.
+    this.#sync = createHash('sha256').update(schema).digest().subarray(0, SYNC_BYTES)
     try {
       this.#file = openSync(path, 'w', 0o600)
     } catch (error) {
       throw new KlartextError('UNWRITABLE', `${path}: ${(error as Error).message}`)
     }
-    const entry = (name: string, value: string) => [
-      writeLong(Buffer.byteLength(name)),
-      Buffer.from(name),
-      writeLong(Buffer.byteLength(value)),
-      Buffer.from(value),
-    ]
-    this.#write([
-      ARCHIVE_MAGIC,
-      writeLong(2),
-      ...entry('avro.schema', schema),
-      ...entry('avro.codec', 'null'),
-      writeLong(0),
-      this.#sync,
-    ])
+    const head = new AvroOutput(schema.length + 100)
+    head.raw(ARCHIVE_MAGIC)
+    head.long(2)
+    head.text('avro.schema')
+    head.text(schema)
+    head.text('avro.codec')
+    head.text(this.#codec)
+    head.long(0)
+    head.raw(this.#sync)
+    this.#write(head.finish())
   }
 
   append(batch: Uint8Array): void {
-    this.#write([writeLong(1), writeLong(batch.length), batch, this.#sync])
+    const data = this.#codec === 'deflate' ? deflateRawSync(batch) : batch
+    const block = new AvroOutput(data.length + 40)
+    block.long(1)
+    block.bytes(data)
+    block.raw(this.#sync)
+    this.#write(block.finish())
     this.batches += 1
   }
 
+  /** What was appended is on the disk when this returns. */
   close(): void {
-    fsyncSync(this.#file)
+    try {
+      fsyncSync(this.#file)
+    } catch {
+      // A pipe or /dev/null has no disk to wait for.
+    }
     closeSync(this.#file)
   }
 
-  #write(parts: readonly Uint8Array[]): void {
-    const bytes = Buffer.concat(parts)
+  #write(bytes: Buffer): void {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
     } catch (error) {

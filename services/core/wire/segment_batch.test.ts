@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import avro from 'avsc'
+import { typeWithBigInt } from '../../../test/fakes/avro_long.js'
 import { addressToBytes } from '../address.js'
 import { REPO_ROOT } from '../repo_root.js'
 import { ConnectionInfo, type Direction, Segment } from '../segment.js'
@@ -10,20 +10,8 @@ import { decodeSegmentBatch, SegmentBatchWriter } from './segment_batch.js'
 
 const HEADER = { cluster: 'c', node: 'knoten-ü', bootId: 'b-1', capturerVersion: '0.1.0', sequence: 7 }
 
-const long = avro.types.LongType.__with({
-  fromBuffer: (buffer: Buffer) => buffer.readBigInt64LE(),
-  toBuffer: (value: bigint) => {
-    const buffer = Buffer.alloc(8)
-    buffer.writeBigInt64LE(value)
-    return buffer
-  },
-  fromJSON: BigInt,
-  toJSON: Number,
-  isValid: (value: unknown) => typeof value === 'bigint',
-  compare: (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0),
-})
 const schema = JSON.parse(readFileSync(join(REPO_ROOT, 'schemas/avro/segment_batch.avsc'), 'utf8'))
-const type = avro.Type.forSchema(schema, { registry: { long } })
+const type = typeWithBigInt(schema)
 
 function connection(id: bigint): ConnectionInfo {
   const info = new ConnectionInfo(id)
