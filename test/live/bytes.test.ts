@@ -3,20 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SegmentFlag } from '../../services/core/segment.js'
 import { type Captured, capture, NO_CAPTURE, run, withCertificate } from './harness.js'
-import { flawOf, hashOf, missingOf, type Stream, streamsOf } from './streams.js'
+import { flawOf, hashOf, missingOf, type Said, type Stream, streamsOf } from './streams.js'
 import { program } from './workloads/compile.js'
-
-/** A line of ssl_shapes. Hash and size by direction. */
-interface Said {
-  shape: string
-  client_port: number
-  server_port: number
-  object: string
-  sent_to_server: [string, number]
-  received_to_server: [string, number]
-  sent_to_client: [string, number]
-  received_to_client: [string, number]
-}
 
 /** Every shape in one capture, since starting and ending one takes longer than all of them. */
 let captured: Captured | null = null

@@ -2,6 +2,18 @@
 import { createHash } from 'node:crypto'
 import { type Direction, type Segment, SegmentFlag } from '../../services/core/segment.js'
 
+/** What a workload program tells of one connection: SHA-256 and size by direction. */
+export interface Said {
+  shape: string
+  client_port: number
+  server_port: number
+  object: string
+  sent_to_server: [string, number]
+  received_to_server: [string, number]
+  sent_to_client: [string, number]
+  received_to_client: [string, number]
+}
+
 export interface Stream {
   readonly id: bigint
   readonly source: string
