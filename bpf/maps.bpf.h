@@ -95,6 +95,9 @@ struct {
 #define CALL_MESSAGES 4
 #define CALL_POSITION 5
 
+/* A call grows its own handshake buffer and its BIO's, rarely another. */
+#define GROWN_MAX 4
+
 /* What a thread is in the middle of. */
 struct thread {
   /* TLS call: the outermost one, and how many are open inside it. */
@@ -107,7 +110,10 @@ struct thread {
   u8 role;
   u8 bound;
   u8 way;
-  u8 pad;
+  u8 grown_count;
+  /* Buffers that grew inside the TLS call, and how long they were before: memory BIOs are among them. */
+  u64 grown[GROWN_MAX];
+  u64 grown_at[GROWN_MAX];
   /* Socket call. */
   u64 address; /* buffer, vectors, message or messages */
   u64 name;    /* sockaddr of sendto and recvfrom */

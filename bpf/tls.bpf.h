@@ -19,6 +19,13 @@
 #define ROLE_SET_RFD 12
 #define ROLE_SET_WFD 13
 #define ROLE_BIO_WRITE 14
+#define ROLE_BUFFER_GROW 15
+
+/* BUF_MEM of <openssl/buffer.h>, public since the beginning. */
+struct buffer {
+  u64 length;
+  u64 data;
+};
 
 /* In assembly, so that the compiler does not fold the loads into one with a computed offset, which the verifier refuses. */
 #define READ_REGISTER(NUMBER, NAME)                                                                                    \
@@ -119,6 +126,7 @@ int tls_enter(struct pt_regs *regs)
   }
   struct kt_connection *c = tls_connection(&key, role == ROLE_HANDSHAKE);
   t->depth = 1;
+  t->grown_count = 0;
   t->stack = regs->sp;
   t->ssl = ssl;
   t->role = role;
@@ -129,6 +137,26 @@ int tls_enter(struct pt_regs *regs)
     t->done = argument(regs, cookie, 3);
     t->tls_ns = bpf_ktime_get_ns();
   }
+  return 0;
+}
+
+/* Records that the call put into memory BIOs: the socket write that starts with one of them names the socket. */
+static __noinline int remember_grown(struct thread *t, u32 tgid)
+{
+  if (!t)
+    return 0;
+  for (u32 i = 0; i < GROWN_MAX; i++) {
+    if (i >= t->grown_count)
+      break;
+    struct buffer buffer = {};
+    if (bpf_probe_read_user(&buffer, sizeof(buffer), (void *)t->grown[i]) || buffer.length < t->grown_at[i])
+      continue;
+    u64 hash = record_hash(buffer.data + t->grown_at[i], buffer.length - t->grown_at[i], tgid);
+    u64 ssl = t->ssl;
+    if (hash)
+      bpf_map_update_elem(&ciphertext, &hash, &ssl, BPF_ANY);
+  }
+  t->grown_count = 0;
   return 0;
 }
 
@@ -143,6 +171,8 @@ int tls_return(struct pt_regs *regs)
     return 0;
   if (--t->depth)
     return 0;
+  if (t->grown_count)
+    remember_grown(t, tgid);
   u8 role = t->role;
   if (role >= ROLE_HANDSHAKE)
     return 0;
@@ -178,7 +208,32 @@ int tls_return(struct pt_regs *regs)
   return 0;
 }
 
-/* Records that an SSL* without a socket writes into a memory BIO. */
+/* A memory BIO grows by what is written into it, just before. Its bytes are looked at when the TLS call returns. */
+SEC("uprobe")
+int buffer_grow(struct pt_regs *regs)
+{
+  struct thread *t = this_thread();
+  if (!t || !t->depth || t->bound)
+    return 0;
+  u64 address = argument(regs, bpf_get_attach_cookie(regs), 0);
+  struct buffer buffer = {};
+  if (bpf_probe_read_user(&buffer, sizeof(buffer), (void *)address))
+    return 0;
+  u32 count = t->grown_count;
+#pragma unroll
+  for (u32 i = 0; i < GROWN_MAX; i++) {
+    if (i < count && t->grown[i] == address)
+      return 0;
+  }
+  if (count >= GROWN_MAX)
+    return 0;
+  t->grown[count] = address;
+  t->grown_at[count] = buffer.length;
+  t->grown_count = count + 1;
+  return 0;
+}
+
+/* Records that an SSL* without a socket writes into a BIO of any kind. */
 SEC("uprobe")
 int bio_write(struct pt_regs *regs)
 {

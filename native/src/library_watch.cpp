@@ -33,9 +33,11 @@ std::string describe_points(const ProbePlan &plan) {
   return text;
 }
 
-bool bio_write_is_cheap(const ProbePlan &plan) {
+// BIO_write is called for every record of every program that shares a libcrypto. There the growth of memory BIOs tells as
+// much and costs the others nothing, so BIO_write waits until an object shows up that has neither socket nor such a BIO.
+bool arm_at_once(const ProbePlan &plan) {
   for (const ProbePoint &point : plan.points) {
-    if (point.role == Role::bio_write) return point.entry_cost == Cost::emulated;
+    if (point.role == Role::bio_write) return plan.kind != LibraryKind::openssl_crypto && point.entry_cost == Cost::emulated;
   }
   return false;
 }
@@ -148,9 +150,7 @@ void LibraryWatch::hook(uint64_t id, const std::string &attach_path, const std::
   std::string error;
   size_t attached = 0;
   if (!plan.points.empty()) attached = programs_.attach(id, plan, attach_path, false, error);
-  // Memory BIOs are bound by their first record, so BIO_write is probed from the start where that is cheap; a site that
-  // must be single-stepped waits until an object without a socket shows up.
-  if (mode_ == PlacementMode::emulated && bio_write_is_cheap(plan) && programs_.attach(id, plan, attach_path, true, error) > 0) {
+  if (mode_ == PlacementMode::emulated && arm_at_once(plan) && programs_.attach(id, plan, attach_path, true, error) > 0) {
     const std::lock_guard lock(mutex_);
     armed_.insert(id);
   }

@@ -38,6 +38,7 @@ constexpr Wanted OTHERS[] = {
     {Role::set_rfd, "SSL_set_rfd", {RDI, RSI, NO, NO}, false},
     {Role::set_wfd, "SSL_set_wfd", {RDI, RSI, NO, NO}, false},
     {Role::bio_write, "BIO_write", {RDI, RSI, RDX, NO}, false},
+    {Role::buffer_grow, "BUF_MEM_grow_clean", {RDI, NO, NO, NO}, false},
 };
 constexpr Wanted READ_FAMILY[] = {SSL_READ, SSL_READ_EX};
 constexpr Wanted WRITE_FAMILY[] = {SSL_WRITE, SSL_WRITE_EX, SSL_WRITE_EX2};
@@ -273,9 +274,9 @@ void identify(const ElfFile &elf, const Functions &functions, ProbePlan &plan) {
 const char *role_name(Role role) {
   static constexpr const char *NAMES[] = {
       "read", "read_ex", "read_internal", "write", "write_ex", "write_ex2", "write_internal", "handshake",
-      "shutdown", "free", "clear", "set_fd", "set_rfd", "set_wfd", "bio_write",
+      "shutdown", "free", "clear", "set_fd", "set_rfd", "set_wfd", "bio_write", "buffer_grow",
   };
-  static_assert(std::size(NAMES) == static_cast<size_t>(Role::bio_write) + 1);
+  static_assert(std::size(NAMES) == static_cast<size_t>(Role::buffer_grow) + 1);
   return NAMES[static_cast<size_t>(role)];
 }
 
@@ -329,6 +330,8 @@ ProbePlan plan_probes(const ElfFile &elf, PlacementMode mode) {
     for (const Wanted &wanted : OTHERS) {
       const auto found = functions.find(wanted.symbol);
       if (found == functions.end()) continue;
+      // A program with OpenSSL inside has BIOs of its own kind (node): there BIO_write is the one to probe.
+      if (wanted.role == Role::buffer_grow && plan.kind != LibraryKind::openssl_crypto) continue;
       ProbePoint point = conventional_point(wanted, found->second);
       if (place(point, read_body(elf, found->second.address, found->second.size), false)) plan.points.push_back(std::move(point));
     }

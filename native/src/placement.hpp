@@ -25,7 +25,7 @@ enum class Role : uint8_t {
   write, write_ex, write_ex2, write_internal,
   handshake, shutdown, free, clear,
   set_fd, set_rfd, set_wfd,
-  bio_write,
+  bio_write, buffer_grow,
 };
 const char *role_name(Role role);
 

@@ -121,6 +121,7 @@ size_t Programs::attach(uint64_t object, const ProbePlan &plan, const std::strin
   bpf_program *enter = bpf_object__find_program_by_name(object_, "tls_enter");
   bpf_program *leave = bpf_object__find_program_by_name(object_, "tls_return");
   bpf_program *bio = bpf_object__find_program_by_name(object_, "bio_write");
+  bpf_program *grow = bpf_object__find_program_by_name(object_, "buffer_grow");
   std::vector<bpf_link *> links;
   size_t attached = 0;
   for (const ProbePoint &point : plan.points) {
@@ -138,7 +139,8 @@ size_t Programs::attach(uint64_t object, const ProbePlan &plan, const std::strin
       links.push_back(link);
     }
     opts.retprobe = false;
-    bpf_link *link = bpf_program__attach_uprobe_opts(is_bio ? bio : enter, -1, attach_path.c_str(), point.entry_offset, &opts);
+    bpf_program *program = is_bio ? bio : point.role == Role::buffer_grow ? grow : enter;
+    bpf_link *link = bpf_program__attach_uprobe_opts(program, -1, attach_path.c_str(), point.entry_offset, &opts);
     if (!link) {
       error = failure("cannot probe " + point.symbol, errno);
       continue;

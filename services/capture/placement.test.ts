@@ -153,15 +153,20 @@ test('libssl 3, conventional: four functions, entry and return at their first in
   for (const item of found.points) assert.deepEqual(sites(item), [0, 'single_step', 0, 'single_step'])
 })
 
-test('libcrypto 3: BIO_write at a jump before its arguments move', { skip: skipUnless(LIBCRYPTO) }, () => {
+test('libcrypto 3: what memory BIOs pass, on emulated instructions', { skip: skipUnless(LIBCRYPTO) }, () => {
   const found = plan(LIBCRYPTO)
   assert.equal(found.kind, 'openssl_crypto')
   assert.match(found.version, /^3\.\d+\.\d+$/)
-  const only = point(found, 'bio_write')
-  assert.equal(found.points.length, 1)
-  assert.equal(only.entryCost, 'emulated')
-  assert.equal(only.returnOffset, null)
-  assert.deepEqual(only.arguments, ['rdi', 'rsi', 'rdx'])
+  assert.equal(found.points.length, 2)
+  // A jump before its arguments move.
+  const write = point(found, 'bio_write')
+  assert.equal(write.entryCost, 'emulated')
+  assert.equal(write.returnOffset, null)
+  assert.deepEqual(write.arguments, ['rdi', 'rsi', 'rdx'])
+  const grow = point(found, 'buffer_grow')
+  assert.equal(grow.symbol, 'BUF_MEM_grow_clean')
+  assert.equal(grow.entryCost, 'emulated')
+  assert.deepEqual(grow.arguments, ['rdi'])
 })
 
 test('node: its own static OpenSSL, every function on an emulated instruction', { skip: skipUnless() }, () => {
