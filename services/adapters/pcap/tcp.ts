@@ -84,10 +84,11 @@ export class TcpTracker {
       if (!half.started) half.start(dataSeq)
       half.synSeen = true
     }
-    if (dataLength > 0) this.#data(connection, half, direction, dataSeq, dataAt, dataLength, packet)
-    if ((tcpFlags & FIN) !== 0) this.#fin(half, (dataSeq + dataLength) >>> 0)
+    // First what this end has received: a gap in the request is known before the answer to it comes out.
     if ((tcpFlags & ACK) !== 0) this.#acknowledge(peer, u32(bytes, start + 8), timeUs)
     if (peer.held.length > 0) this.#settle(connection, peer, (1 - direction) as Direction, timeUs)
+    if (dataLength > 0) this.#data(connection, half, direction, dataSeq, dataAt, dataLength, packet)
+    if ((tcpFlags & FIN) !== 0) this.#fin(half, (dataSeq + dataLength) >>> 0)
     if (half.held.length > 0) this.#settle(connection, half, direction, timeUs)
     if (half.finPosition >= 0) this.#closeIfDone(connection, half, direction, packet)
     if (peer.finPosition >= 0) this.#closeIfDone(connection, peer, (1 - direction) as Direction, packet)

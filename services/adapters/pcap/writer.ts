@@ -1,24 +1,30 @@
 /**
- * Segments as pcapng, for tools that want packets: Ethernet, IP, and TCP made up around the bytes (handshake, numbers that
- * follow positions, acknowledgements, FIN or RST). Missing bytes show as a jump of the sequence number. Times in ns.
+ * Segments as pcapng, for tools that want packets: TCP made up around the bytes (handshake, numbers that follow positions,
+ * acknowledgements, FIN or RST). Missing bytes show as a jump of the sequence number; the moment of capture is kept to the ns.
  */
-import { closeSync, openSync, writeSync } from 'node:fs'
 import { addressToBytes } from '../../core/address.js'
-import { KlartextError } from '../../core/errors.js'
 import {
   type ConnectionInfo,
   type Direction,
+  NO_BYTES,
+  opposite,
   type Segment,
   SegmentFlag,
   TO_CLIENT,
   TO_SERVER,
 } from '../../core/segment.js'
+import { type Ends, PacketOutput } from './packet_output.js'
 
 /** Payload of one packet: what fits an Ethernet frame of 1500 bytes with IPv6 and TCP. */
 const PACKET_BYTES_MAX = 1440
-const BUFFER_BYTES = 1 << 20
-/** Connections whose numbers are remembered; a capture with more gets its oldest ones begun anew. */
-const CONNECTIONS_MAX = 1 << 20
+/** What fits beside UDP's header, and in IPv4 beside the IP header too. */
+const DATAGRAM4_BYTES_MAX = 65_535 - 28
+const DATAGRAM6_BYTES_MAX = 65_535 - 8
+/** Connections whose numbers are remembered; the one begun first is forgotten and, should it speak again, begun anew. */
+const CONNECTIONS_MAX = 1 << 18
+/** Segments of connections whose addresses are not known yet wait for them; beyond it they go out with none. */
+const UNBOUND_BYTES_MAX = 64 << 20
+const UNBOUND_SEGMENTS_MAX = 65_536
 
 const FIN = 0x01
 const SYN = 0x02
@@ -26,19 +32,31 @@ const RST = 0x04
 const PSH = 0x08
 const ACK = 0x10
 
-class Ends {
-  readonly ip: [Buffer, Buffer]
-  readonly port: [number, number]
-  /** Position of the next byte, by direction. */
+/** Where each direction's numbers begin; the SYN takes the one before position 0. */
+const INITIAL = [1_000_000, 2_000_000]
+/** Odd, so that every life of the same ports begins elsewhere. */
+const LIFE_STEP = 0x9e3779b1
+
+class Conversation implements Ends {
+  readonly ip: readonly [Buffer, Buffer]
+  readonly port: readonly [number, number]
+  readonly #life: number
+  /** Position behind what was written, by direction; the FIN counts as one more. */
   readonly next: [number, number] = [0, 0]
+  readonly closed: [boolean, boolean] = [false, false]
   greeted = false
 
-  constructor(info: ConnectionInfo) {
+  constructor(info: ConnectionInfo, life: number) {
     const client = addressToBytes(info.clientIp)
     const server = addressToBytes(info.serverIp)
     const v6 = client.length === 16 || server.length === 16
     this.ip = [widen(client, v6), widen(server, v6)]
     this.port = [info.clientPort, info.serverPort]
+    this.#life = life
+  }
+
+  seq(direction: Direction, position: number): number {
+    return (INITIAL[direction] + 1 + Math.imul(this.#life, LIFE_STEP) + (position % 2 ** 32) + 2 ** 33) % 2 ** 32
   }
 }
 
@@ -54,207 +72,150 @@ function widen(address: Buffer, v6: boolean): Buffer {
   return wide
 }
 
+/**
+ * Two captures of one connection (at both ends) have the same addresses and come out as one conversation with every packet
+ * twice, which readers take for retransmissions.
+ */
 export class PcapngWriter {
-  readonly #path: string
-  readonly #file: number
-  readonly #ends = new Map<bigint, Ends>()
-  #parts: Buffer[] = []
-  #partBytes = 0
+  readonly #out: PacketOutput
+  readonly #conversations = new Map<bigint, Conversation>()
+  /** Lives of the same ports so far, and how many of the present one's connections are open. */
+  readonly #lives = new Map<string, { number: number; open: number }>()
+  readonly #unbound = new Map<bigint, Segment[]>()
+  #unboundBytes = 0
+  #unboundSegments = 0
+  /** Of unix sockets: they have no addresses a packet could carry. */
+  skippedSegments = 0
 
+  /** Replaces an existing file; only its owner may read it. Throws KlartextError `UNWRITABLE`, as all that writes. */
   constructor(path: string) {
-    this.#path = path
-    try {
-      this.#file = openSync(path, 'w', 0o600)
-    } catch (error) {
-      throw new KlartextError('UNWRITABLE', `${path}: ${(error as Error).message}`)
-    }
-    const section = Buffer.alloc(28)
-    section.writeUInt32LE(0x0a0d0d0a, 0)
-    section.writeUInt32LE(28, 4)
-    section.writeUInt32LE(0x1a2b3c4d, 8)
-    section.writeUInt16LE(1, 12)
-    section.writeBigInt64LE(-1n, 16)
-    section.writeUInt32LE(28, 24)
-    const face = Buffer.alloc(32)
-    face.writeUInt32LE(1, 0)
-    face.writeUInt32LE(32, 4)
-    face.writeUInt16LE(1, 8)
-    face.writeUInt32LE(0, 12)
-    // if_tsresol = 10^-9.
-    face.writeUInt16LE(9, 16)
-    face.writeUInt16LE(1, 18)
-    face[20] = 9
-    face.writeUInt32LE(32, 28)
-    this.#add(section)
-    this.#add(face)
+    this.#out = new PacketOutput(path)
   }
 
   write(segments: readonly Segment[]): void {
     for (const segment of segments) {
-      if (segment.connection.transport === 'unix') continue
-      const ends = this.#endsOf(segment.connection)
-      if (segment.connection.transport === 'udp') this.#datagram(ends, segment)
-      else this.#tcp(ends, segment)
+      const info = segment.connection
+      if (info.transport === 'unix') this.skippedSegments += 1
+      else if (info.clientIp === '' && info.serverIp === '') this.#wait(segment)
+      else {
+        if (this.#unbound.size > 0) this.#release(info)
+        this.#segment(info, segment)
+      }
     }
-    if (this.#partBytes >= BUFFER_BYTES) this.#flush()
   }
 
   close(): void {
-    this.#flush()
-    closeSync(this.#file)
+    this.#releaseAll()
+    this.#out.close()
   }
 
-  #endsOf(info: ConnectionInfo): Ends {
-    let ends = this.#ends.get(info.id)
-    if (ends === undefined) {
-      if (this.#ends.size >= CONNECTIONS_MAX) this.#ends.clear()
-      ends = new Ends(info)
-      this.#ends.set(info.id, ends)
+  #wait(segment: Segment): void {
+    const { id } = segment.connection
+    // Its addresses are known from before, or were given up.
+    if (this.#conversations.has(id)) return this.#segment(segment.connection, segment)
+    const waiting = this.#unbound.get(id)
+    if (waiting === undefined) this.#unbound.set(id, [segment])
+    else waiting.push(segment)
+    this.#unboundBytes += segment.payload.length
+    this.#unboundSegments += 1
+    if (this.#unboundBytes > UNBOUND_BYTES_MAX || this.#unboundSegments > UNBOUND_SEGMENTS_MAX) this.#releaseAll()
+  }
+
+  #release(info: ConnectionInfo): void {
+    const waiting = this.#unbound.get(info.id)
+    if (waiting === undefined) return
+    this.#unbound.delete(info.id)
+    for (const segment of waiting) {
+      this.#unboundBytes -= segment.payload.length
+      this.#unboundSegments -= 1
+      this.#segment(info, segment)
     }
-    return ends
   }
 
-  #tcp(ends: Ends, segment: Segment): void {
+  #releaseAll(): void {
+    for (const [segment] of this.#unbound.values()) this.#release(segment.connection)
+  }
+
+  #segment(info: ConnectionInfo, segment: Segment): void {
+    const conversation = this.#conversation(info)
+    this.#out.setTime(segment.timeUs, segment.timeRestNs)
+    if (info.transport === 'udp') this.#datagram(conversation, segment)
+    else this.#tcp(conversation, segment)
+    if (conversation.closed[0] && conversation.closed[1]) this.#forget(info)
+  }
+
+  #conversation(info: ConnectionInfo): Conversation {
+    const known = this.#conversations.get(info.id)
+    if (known !== undefined) return known
+    if (this.#conversations.size >= CONNECTIONS_MAX) {
+      for (const id of this.#conversations.keys()) {
+        this.#conversations.delete(id)
+        break
+      }
+    }
+    const name = nameOf(info)
+    let life = this.#lives.get(name)
+    if (life === undefined) {
+      if (this.#lives.size >= CONNECTIONS_MAX) this.#lives.clear()
+      life = { number: 0, open: 0 }
+      this.#lives.set(name, life)
+    } else if (life.open === 0) life.number += 1
+    life.open += 1
+    const conversation = new Conversation(info, life.number)
+    this.#conversations.set(info.id, conversation)
+    return conversation
+  }
+
+  #forget(info: ConnectionInfo): void {
+    this.#conversations.delete(info.id)
+    const life = this.#lives.get(nameOf(info))
+    if (life !== undefined) life.open -= 1
+  }
+
+  #tcp(to: Conversation, segment: Segment): void {
     const { direction, flags, position, payload } = segment
-    if (!ends.greeted) {
-      ends.greeted = true
-      if ((flags & SegmentFlag.MIDSTREAM) === 0) this.#handshake(ends, segment)
+    if (segment.length === 0 && (flags & (SegmentFlag.BIND | SegmentFlag.CLOSE)) === SegmentFlag.BIND) return
+    if (!to.greeted) {
+      to.greeted = true
+      if ((flags & SegmentFlag.MIDSTREAM) === 0) this.#handshake(to)
     }
+    const back = opposite(direction)
     for (let at = 0; at < payload.length; at += PACKET_BYTES_MAX) {
       const part = payload.subarray(at, at + PACKET_BYTES_MAX)
-      const last = at + part.length === payload.length
-      this.#packet(ends, segment, direction, PSH | ACK, position + at, part)
-      ends.next[direction] = position + at + part.length
-      if (last) this.#packet(ends, segment, (1 - direction) as Direction, ACK, ends.next[1 - direction], NOTHING)
+      this.#packet(to, direction, PSH | ACK, position + at, part)
     }
-    ends.next[direction] = Math.max(ends.next[direction], position + segment.length)
-    if ((flags & SegmentFlag.CLOSE) !== 0) {
-      const reset = (flags & SegmentFlag.RESET) !== 0
-      this.#packet(ends, segment, direction, reset ? RST | ACK : FIN | ACK, ends.next[direction], NOTHING)
-    }
+    to.next[direction] = Math.max(to.next[direction], position + segment.length)
+    if (payload.length > 0) this.#packet(to, back, ACK, to.next[back], NO_BYTES)
+    if ((flags & SegmentFlag.CLOSE) === 0 || to.closed[direction]) return
+    to.closed[direction] = true
+    const reset = (flags & SegmentFlag.RESET) !== 0
+    this.#packet(to, direction, reset ? RST | ACK : FIN | ACK, to.next[direction], NO_BYTES)
+    if (reset) return
+    to.next[direction] += 1
+    this.#packet(to, back, ACK, to.next[back], NO_BYTES)
   }
 
-  #handshake(ends: Ends, segment: Segment): void {
-    this.#packet(ends, segment, TO_SERVER, SYN, -1, NOTHING)
-    this.#packet(ends, segment, TO_CLIENT, SYN | ACK, -1, NOTHING)
-    this.#packet(ends, segment, TO_SERVER, ACK, 0, NOTHING)
+  #handshake(to: Conversation): void {
+    this.#out.tcp(to, TO_SERVER, SYN, to.seq(TO_SERVER, -1), 0, NO_BYTES)
+    this.#packet(to, TO_CLIENT, SYN | ACK, -1, NO_BYTES)
+    this.#packet(to, TO_SERVER, ACK, 0, NO_BYTES)
   }
 
-  #packet(ends: Ends, segment: Segment, direction: Direction, tcpFlags: number, position: number, data: Buffer): void {
-    const header = Buffer.alloc(20)
-    header.writeUInt16BE(ends.port[direction], 0)
-    header.writeUInt16BE(ends.port[1 - direction], 2)
-    header.writeUInt32BE(sequence(direction, position), 4)
-    if ((tcpFlags & ACK) !== 0) {
-      const peer = (1 - direction) as Direction
-      header.writeUInt32BE(sequence(peer, ends.next[peer]), 8)
-    }
-    header[12] = 5 << 4
-    header[13] = tcpFlags
-    header.writeUInt16BE(65_535, 14)
-    this.#ip(ends, segment, direction, 6, header, data, 16)
+  #packet(to: Conversation, direction: Direction, tcpFlags: number, position: number, data: Buffer): void {
+    const back = opposite(direction)
+    this.#out.tcp(to, direction, tcpFlags, to.seq(direction, position), to.seq(back, to.next[back]), data)
   }
 
-  #datagram(ends: Ends, segment: Segment): void {
-    const header = Buffer.alloc(8)
-    header.writeUInt16BE(ends.port[segment.direction], 0)
-    header.writeUInt16BE(ends.port[1 - segment.direction], 2)
-    header.writeUInt16BE(Math.min(65_535, 8 + segment.payload.length), 4)
-    this.#ip(ends, segment, segment.direction, 17, header, segment.payload.subarray(0, 65_000), 6)
-  }
-
-  #ip(
-    ends: Ends,
-    segment: Segment,
-    direction: Direction,
-    protocol: number,
-    header: Buffer,
-    data: Buffer,
-    checksumAt: number,
-  ): void {
-    const source = ends.ip[direction]
-    const target = ends.ip[1 - direction]
-    const size = header.length + data.length
-    const pseudo = Buffer.alloc(source.length * 2 + 8)
-    source.copy(pseudo, 0)
-    target.copy(pseudo, source.length)
-    pseudo.writeUInt32BE(size, source.length * 2)
-    pseudo.writeUInt32BE(protocol, source.length * 2 + 4)
-    header.writeUInt16BE(checksum([pseudo, header, data]) || 0xffff, checksumAt)
-    if (source.length === 4) {
-      const ip = Buffer.alloc(20)
-      ip[0] = 0x45
-      ip.writeUInt16BE(20 + size, 2)
-      ip.writeUInt16BE(0x4000, 6)
-      ip[8] = 64
-      ip[9] = protocol
-      source.copy(ip, 12)
-      target.copy(ip, 16)
-      ip.writeUInt16BE(checksum([ip]), 10)
-      this.#frame(segment, 0x0800, [ip, header, data])
-    } else {
-      const ip = Buffer.alloc(40)
-      ip[0] = 0x60
-      ip.writeUInt16BE(size, 4)
-      ip[6] = protocol
-      ip[7] = 64
-      source.copy(ip, 8)
-      target.copy(ip, 24)
-      this.#frame(segment, 0x86dd, [ip, header, data])
-    }
-  }
-
-  /** Enhanced packet block around an Ethernet frame with made-up, locally administered addresses. */
-  #frame(segment: Segment, etherType: number, parts: readonly Buffer[]): void {
-    const ethernet = Buffer.from([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, etherType >> 8, etherType & 0xff])
-    const size = parts.reduce((sum, part) => sum + part.length, ethernet.length)
-    const padded = (size + 3) & ~3
-    const block = Buffer.alloc(32 + padded)
-    const time = BigInt(segment.timeUs) * 1000n + BigInt(segment.timeRestNs)
-    block.writeUInt32LE(6, 0)
-    block.writeUInt32LE(32 + padded, 4)
-    block.writeUInt32LE(Number(time >> 32n), 12)
-    block.writeUInt32LE(Number(time & 0xffffffffn), 16)
-    block.writeUInt32LE(size, 20)
-    block.writeUInt32LE(size, 24)
-    let at = 28
-    for (const part of [ethernet, ...parts]) at += part.copy(block, at)
-    block.writeUInt32LE(32 + padded, 28 + padded)
-    this.#add(block)
-  }
-
-  #add(block: Buffer): void {
-    this.#parts.push(block)
-    this.#partBytes += block.length
-  }
-
-  #flush(): void {
-    const bytes = Buffer.concat(this.#parts)
-    this.#parts = []
-    this.#partBytes = 0
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
-    } catch (error) {
-      throw new KlartextError('UNWRITABLE', `${this.#path}: ${(error as Error).message}`)
-    }
+  /** What only tells of the conversation is no datagram. */
+  #datagram(to: Conversation, { direction, flags, length, payload }: Segment): void {
+    if ((flags & SegmentFlag.CLOSE) !== 0) to.closed[direction] = true
+    if (length === 0 && (flags & (SegmentFlag.CLOSE | SegmentFlag.BIND)) !== 0) return
+    const whole = Math.min(length, to.ip[0].length === 4 ? DATAGRAM4_BYTES_MAX : DATAGRAM6_BYTES_MAX)
+    const data = payload.subarray(0, whole)
+    this.#out.udp(to, direction, data, whole - data.length)
   }
 }
 
-const NOTHING: Buffer = Buffer.alloc(0)
-/** Initial numbers; the SYN takes the number before position 0. */
-const INITIAL = [1_000_000, 2_000_000]
-
-function sequence(direction: Direction, position: number): number {
-  return (INITIAL[direction] + 1 + (position % 2 ** 32) + 2 ** 32) % 2 ** 32
-}
-
-/** Internet checksum, RFC 1071. Only the last part may have an odd size. */
-function checksum(parts: readonly Buffer[]): number {
-  let sum = 0
-  for (const part of parts) {
-    for (let i = 0; i + 1 < part.length; i += 2) sum += (part[i] << 8) | part[i + 1]
-    if (part.length % 2 === 1) sum += part[part.length - 1] << 8
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-  return ~sum & 0xffff
+function nameOf(info: ConnectionInfo): string {
+  return `${info.transport} ${info.clientIp} ${info.clientPort} ${info.serverIp} ${info.serverPort}`
 }

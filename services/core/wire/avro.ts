@@ -25,6 +25,11 @@ export class AvroInput {
     return this.#pos
   }
 
+  /** Goes back to a `position` of before. */
+  set position(at: number) {
+    this.#pos = at
+  }
+
   get remaining(): number {
     return this.#bytes.length - this.#pos
   }

@@ -10,6 +10,9 @@ export const SEGMENT_FORMAT_VERSION = 1
 
 const TRANSPORTS: readonly Transport[] = ['tcp', 'udp', 'unix']
 const SIDES: readonly CaptureSide[] = ['unknown', 'client', 'server']
+/** Up to here, 52 days, times in ns against the first of the batch are exact as numbers. Merged captures span years. */
+const EXACT_NS = 2 ** 52
+const EXACT_US = 2 ** 42
 /** Beside its payload, an encoded segment has about so much; connections are not many. */
 const SEGMENT_BYTES_GUESS = 24
 const CONNECTION_BYTES_GUESS = 200
@@ -68,12 +71,24 @@ export function readSegmentBatch(input: AvroInput): SegmentBatch {
       const direction = input.symbol(2, 'direction') as Direction
       const position = input.count('position')
       const length = input.count('length')
-      const ns = baseRestNs + input.long()
+      const timeAt = input.position
+      const offsetNs = input.long()
+      let us: number
+      let restNs: number
+      if (offsetNs < EXACT_NS && offsetNs > -EXACT_NS) {
+        const ns = baseRestNs + offsetNs
+        us = Math.floor(ns / 1000)
+        restNs = ns - us * 1000
+      } else {
+        input.position = timeAt
+        const ns = BigInt(baseRestNs) + input.bigLong()
+        restNs = Number(((ns % 1000n) + 1000n) % 1000n)
+        us = Number((ns - BigInt(restNs)) / 1000n)
+      }
       const flags = input.long()
       const payload = input.bytes()
       if (payload.length > length) throw input.bad(`${payload.length} bytes of payload in a segment of ${length}`)
-      const us = Math.floor(ns / 1000)
-      segments.push(new Segment(connection, direction, position, length, payload, baseUs + us, ns - us * 1000, flags))
+      segments.push(new Segment(connection, direction, position, length, payload, baseUs + us, restNs, flags))
     }
   }
   return { cluster, node, bootId, capturerVersion, sequence, segments }
@@ -155,7 +170,9 @@ export class SegmentBatchWriter {
       out.long(segment.direction)
       out.long(segment.position)
       out.long(segment.length)
-      out.long((segment.timeUs - baseUs) * 1000 + segment.timeRestNs)
+      const offsetUs = segment.timeUs - baseUs
+      if (offsetUs < EXACT_US && offsetUs > -EXACT_US) out.long(offsetUs * 1000 + segment.timeRestNs)
+      else out.bigLong(BigInt(offsetUs) * 1000n + BigInt(segment.timeRestNs))
       out.long(segment.flags)
       out.bytes(segment.payload)
     }
