@@ -15,6 +15,19 @@ export type SkipReason =
   | 'half_open'
   | 'connection_limit'
 
+/** Nothing is lost where bytes were there twice, or were never TCP's or UDP's payload. */
+const NO_LOSS: ReadonlySet<SkipReason> = new Set([
+  'not_ip',
+  'other_transport',
+  'retransmission',
+  'no_connection',
+  'half_open',
+])
+
+export function isLoss(reason: SkipReason): boolean {
+  return !NO_LOSS.has(reason)
+}
+
 export class SkipCounter {
   readonly packets = new Map<SkipReason, number>()
   readonly bytes = new Map<SkipReason, number>()

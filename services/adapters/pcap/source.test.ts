@@ -110,8 +110,8 @@ test('what was skipped is told by reason', async () => {
   assert.deepEqual(
     rows.map((row) => [row.kind, row.subject, row.reason, row.count, row.bytes]),
     [
-      ['loss', 'pcap', 'retransmission', 1, 3],
-      ['loss', 'pcap', 'not_ip', 1, 46],
+      ['bytes', 'pcap', 'retransmission', 1, 3],
+      ['bytes', 'pcap', 'not_ip', 1, 46],
     ],
   )
 })

@@ -6,7 +6,7 @@ import type { Segment } from '../../core/segment.js'
 import { readBlocks } from './blocks.js'
 import { CaptureParser, type PacketRecord } from './capture_file.js'
 import { Dissector } from './dissect.js'
-import { SkipCounter } from './skipped.js'
+import { isLoss, SkipCounter } from './skipped.js'
 import { TcpTracker } from './tcp.js'
 import { UdpTracker } from './udp.js'
 
@@ -71,7 +71,7 @@ export class PcapSource implements SegmentSource {
       ts: this.#lastUs,
       cluster: '',
       node: '',
-      kind: 'loss',
+      kind: isLoss(reason) ? 'loss' : 'bytes',
       subject: 'pcap',
       pid: 0,
       container: '',
