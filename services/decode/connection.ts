@@ -1,7 +1,8 @@
 import type { Exchange } from '../core/exchange.js'
 import type { Decoder, Protocol } from '../core/protocol.js'
 import type { UndecodedReason } from '../core/rows.js'
-import { type ConnectionInfo, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
+import { type ConnectionInfo, type Direction, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
+import type { Accounting } from './accounting.js'
 import type { FlowContext } from './flow_row.js'
 import { Half } from './reassembler.js'
 
@@ -11,8 +12,8 @@ export type Stage = 'probing' | 'decoding' | 'undecoded'
 /** What the host keeps of one connection. */
 export class Connection {
   info: ConnectionInfo
-  readonly toServer = new Half()
-  readonly toClient = new Half()
+  toServer: Half
+  toClient: Half
   stage: Stage = 'probing'
   reason: UndecodedReason = ''
   protocol: Protocol | null = null
@@ -23,17 +24,23 @@ export class Connection {
   midstream: boolean
   /** A decoder withdrew once; a second time is final. */
   withdrawn = false
+  /** Flows handed over: the next one's sequence number. */
   exchanges = 0
   firstUs = 0
   lastUs = 0
   reset = false
   /** Finished exchanges of a TLS object whose socket is not known yet: they wait for its addresses. */
-  unbound: Exchange[] = []
+  unbound: Exchange[] = NO_EXCHANGES
+  unboundSinceUs = 0
+  /** They do not come, or waiting took too long. */
+  staysUnbound = false
   /** Columns that are the same for all flows of the connection; made anew when more becomes known. */
   context: FlowContext | null = null
 
-  constructor(info: ConnectionInfo, flags: number, timeUs: number) {
+  constructor(info: ConnectionInfo, flags: number, timeUs: number, accounting: Accounting) {
     this.info = info
+    this.toServer = new Half(accounting)
+    this.toClient = new Half(accounting)
     this.mayTurn = (flags & SegmentFlag.ROLE_GUESSED) !== 0
     this.midstream = (flags & SegmentFlag.MIDSTREAM) !== 0
     this.firstUs = timeUs
@@ -42,6 +49,23 @@ export class Connection {
 
   half(direction: number): Half {
     return direction === TO_SERVER ? this.toServer : this.toClient
+  }
+
+  other(half: Half): Half {
+    return half === this.toServer ? this.toClient : this.toServer
+  }
+
+  direction(half: Half): Direction {
+    return half === this.toServer ? TO_SERVER : TO_CLIENT
+  }
+
+  /** Client and server were guessed the wrong way round: what is kept so far changes places. */
+  turn(): void {
+    this.turned ^= 1
+    this.context = null
+    const { toServer } = this
+    this.toServer = this.toClient
+    this.toClient = toServer
   }
 
   get closed(): boolean {
@@ -56,7 +80,12 @@ export class Connection {
       if (half.passedBytes !== accounted) {
         return `direction ${direction}: ${half.passedBytes} bytes passed, ${accounted} accounted for`
       }
+      const held = half.held.reduce((sum, segment) => sum + segment.payload.length, 0)
+      if (held !== half.heldBytes) return `direction ${direction}: ${held} bytes held, ${half.heldBytes} counted`
     }
     return null
   }
 }
+
+export const NO_EXCHANGES: Exchange[] = []
+Object.freeze(NO_EXCHANGES)

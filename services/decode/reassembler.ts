@@ -4,7 +4,8 @@
  * the batch it came in.
  */
 import { Cursor } from '../core/cursor.js'
-import type { Segment } from '../core/segment.js'
+import { Segment } from '../core/segment.js'
+import type { Accounting } from './accounting.js'
 import { HELD_BYTES_MAX, HELD_SEGMENTS_MAX } from './limits.js'
 
 const OWN_BYTES_MIN = 512
@@ -12,6 +13,7 @@ const OWN_BYTES_MIN = 512
 const OWN_BYTES_KEPT = 16 * 1024
 
 export class Half {
+  readonly #accounting: Accounting
   readonly cursor = new Cursor()
   /** Position of the next byte in order. */
   position = 0
@@ -20,15 +22,23 @@ export class Half {
   /** The decoder lost its place: bytes are searched for the next message start. */
   syncing = false
   syncSearched = 0
-  held: Segment[] = []
+  /** Bytes before the window were lost or not understood, so that it may begin in the middle of a message. */
+  broken = false
+  /** Its first bytes are no protocol's. */
+  refused = false
+  probes = 0
+  held: Segment[] = NO_SEGMENTS
   heldBytes = 0
   /** Accounting, in bytes: passed = consumed + skipped + gaps + what is left in the window. */
   passedBytes = 0
   consumedBytes = 0
   skippedBytes = 0
   gapBytes = 0
-  probeSegments = 0
   #own: Buffer | null = null
+
+  constructor(accounting: Accounting) {
+    this.#accounting = accounting
+  }
 
   /** Adds the payload of a segment, time `timeUs`, behind the unconsumed bytes. */
   append(payload: Buffer, timeUs: number): void {
@@ -58,17 +68,14 @@ export class Half {
   /** After a segment: what the decoder left moves out of the batch's memory. */
   settle(): void {
     const cursor = this.cursor
-    if (cursor.pos === cursor.end) {
-      this.clear()
-      return
-    }
-    if (cursor.bytes !== this.#own) this.#makeRoom(0)
+    if (cursor.pos === cursor.end) this.clear()
+    else if (cursor.bytes !== this.#own) this.#makeRoom(0)
   }
 
   /** Forgets the window. */
   clear(): void {
     const cursor = this.cursor
-    if (cursor.bytes === this.#own && this.#own !== null && this.#own.length > OWN_BYTES_KEPT) this.#own = null
+    if (this.#own !== null && this.#own.length > OWN_BYTES_KEPT) this.#replaceOwn(null)
     cursor.bytes = EMPTY
     cursor.pos = 0
     cursor.end = 0
@@ -77,19 +84,39 @@ export class Half {
     cursor.searchedBytes = 0
   }
 
+  /** Memory that this direction holds, counted in the accounting too. */
+  get ownBytes(): number {
+    return (this.#own?.length ?? 0) + this.heldBytes
+  }
+
+  /** Nothing more comes: the memory is given back. */
+  release(): void {
+    this.clear()
+    this.#replaceOwn(null)
+    this.#accounting.ownBytes -= this.heldBytes
+    this.held = NO_SEGMENTS
+    this.heldBytes = 0
+  }
+
   /** True if the segment was taken aside because bytes before it may still come. */
   hold(segment: Segment): boolean {
-    if (this.held.length >= HELD_SEGMENTS_MAX || this.heldBytes + segment.payload.length > HELD_BYTES_MAX) return false
+    const size = segment.payload.length
+    if (this.held.length >= HELD_SEGMENTS_MAX || this.heldBytes + size > HELD_BYTES_MAX) return false
+    if (this.held === NO_SEGMENTS) this.held = []
     let at = this.held.length
     while (at > 0 && this.held[at - 1].position > segment.position) at--
-    this.held.splice(at, 0, segment)
-    this.heldBytes += segment.payload.length
+    const { connection, direction, position, length, payload, timeUs, timeRestNs, flags } = segment
+    const own = Buffer.from(payload)
+    this.held.splice(at, 0, new Segment(connection, direction, position, length, own, timeUs, timeRestNs, flags))
+    this.heldBytes += size
+    this.#accounting.ownBytes += size
     return true
   }
 
   takeHeld(): Segment {
     const segment = this.held.shift() as Segment
     this.heldBytes -= segment.payload.length
+    this.#accounting.ownBytes -= segment.payload.length
     return segment
   }
 
@@ -115,8 +142,15 @@ export class Half {
     cursor.bytes = own
     cursor.pos = 0
     cursor.end = left
+    this.#replaceOwn(own)
+  }
+
+  #replaceOwn(own: Buffer | null): void {
+    this.#accounting.ownBytes += (own?.length ?? 0) - (this.#own?.length ?? 0)
     this.#own = own
   }
 }
 
 const EMPTY: Buffer = Buffer.alloc(0)
+const NO_SEGMENTS: Segment[] = []
+Object.freeze(NO_SEGMENTS)

@@ -14,7 +14,7 @@ const TO_END = 6
 
 /** A chunk line with extensions longer than this is an attack. */
 const CHUNK_LINE_BYTES_MAX = 16 * 1024
-const TRAILER_LINE_BYTES_MAX = 64 * 1024
+const TRAILER_LINE_BYTES_MAX = 16 * 1024
 
 export class Body {
   #state = BODY_NONE
@@ -22,27 +22,33 @@ export class Body {
   #left = 0
   /** Content bytes so far, transfer coding removed. */
   bytes = 0
+  /** Nothing of it was read. */
+  untouched = true
 
   none(): void {
     this.#state = BODY_NONE
     this.bytes = 0
+    this.untouched = true
   }
 
   length(size: number): void {
     this.#state = size === 0 ? BODY_NONE : LENGTH
     this.#left = size
     this.bytes = 0
+    this.untouched = true
   }
 
   chunks(): void {
     this.#state = CHUNK_SIZE
     this.#left = 0
     this.bytes = 0
+    this.untouched = true
   }
 
   toEnd(): void {
     this.#state = TO_END
     this.bytes = 0
+    this.untouched = true
   }
 
   get open(): boolean {
@@ -57,6 +63,7 @@ export class Body {
   /** Bytes consumed, MORE or BAD. */
   parse(input: Cursor): number {
     const { bytes, pos, end } = input
+    this.untouched = false
     switch (this.#state) {
       case LENGTH:
       case CHUNK_DATA: {
@@ -91,8 +98,8 @@ export class Body {
   /** chunk = chunk-size [ chunk-ext ] CRLF: hexadecimal digits; a size beyond 2^53 is refused, not wrapped. */
   #chunkSize(input: Cursor): number {
     const { bytes, pos, end } = input
-    const lf = lineEnd(bytes, pos, end)
-    if (lf < 0) return end - pos > CHUNK_LINE_BYTES_MAX ? BAD : MORE
+    const lf = lineEnd(bytes, pos + input.searchedBytes, end)
+    if (lf < 0) return this.#noLine(input, CHUNK_LINE_BYTES_MAX)
     let at = pos
     while (at < lf && (bytes[at] === 32 || bytes[at] === 9)) at++
     let size = 0
@@ -111,21 +118,28 @@ export class Body {
     return lf + 1 - pos
   }
 
+  #noLine(input: Cursor, bytesMax: number): number {
+    if (input.length > bytesMax) return BAD
+    input.searchedBytes = input.length
+    return MORE
+  }
+
   #trailer(input: Cursor): number {
     const { bytes, pos, end } = input
-    const lf = lineEnd(bytes, pos, end)
-    if (lf < 0) return end - pos > TRAILER_LINE_BYTES_MAX ? BAD : MORE
+    const lf = lineEnd(bytes, pos + input.searchedBytes, end)
+    if (lf < 0) return this.#noLine(input, TRAILER_LINE_BYTES_MAX)
     if (withoutCr(bytes, pos, lf) === pos) this.#state = BODY_NONE
     return lf + 1 - pos
   }
 
-  /** True if the missing bytes lie inside the body, so that its end is still known. */
+  /** True if the missing bytes, 0 = nobody knows how many, lie inside the body, so that its end is still known. */
   gap(sizeBytes: number): boolean {
     if (this.#state === TO_END) {
       this.bytes += sizeBytes
       return true
     }
-    if ((this.#state !== LENGTH && this.#state !== CHUNK_DATA) || sizeBytes > this.#left) return false
+    const inside = this.#state === LENGTH || this.#state === CHUNK_DATA
+    if (!inside || sizeBytes === 0 || sizeBytes > this.#left) return false
     this.#left -= sizeBytes
     this.bytes += sizeBytes
     if (this.#left === 0) this.#state = this.#state === LENGTH ? BODY_NONE : CHUNK_END
@@ -136,12 +150,14 @@ export class Body {
     out.u8(this.#state)
     out.number(this.#left)
     out.number(this.bytes)
+    out.bool(this.untouched)
   }
 
   restore(state: StateReader): void {
     this.#state = state.u8()
     this.#left = state.number()
     this.bytes = state.number()
+    this.untouched = state.bool()
   }
 }
 

@@ -1,11 +1,15 @@
-/** Header fields of a message head: what framing needs, what a flow shows, and the fields themselves (RFC 9112 section 5). */
+/** What the header fields of a message say: its framing, what a flow shows, and the fields themselves (RFC 9112 section 5). */
 import { readCorrelation } from './correlation.js'
+import { principalOf } from './credentials.js'
+import { FieldKind, type FieldName, fieldName } from './field_names.js'
 
 /** A head without a length field for its body. */
 export const NO_LENGTH = -1
 /** Fields kept of one head; servers refuse more (Apache: 100, nginx: by bytes). */
 const FIELDS_MAX = 256
 const VALUE_BYTES_MAX = 8192
+/** Names and values kept of one head. Servers allow 8 to 64 KiB; a connection has at most two heads under way. */
+const KEPT_BYTES_MAX = 64 * 1024
 /** Above this a length is nonsense or an attack (2^53 - 1 is the last exact number). */
 const LENGTH_MAX = Number.MAX_SAFE_INTEGER
 
@@ -15,96 +19,94 @@ export type Http1Anomaly =
   | 'http1.length_and_chunked'
   | 'http1.unknown_transfer_coding'
   | 'http1.bad_chunk'
+  | 'http1.bad_status'
   | 'http1.obsolete_folding'
   | 'http1.bare_lf'
+  | 'http1.bare_cr'
   | 'http1.bad_field'
+  | 'http1.several_hosts'
   | 'http1.head_too_long'
+  | 'http1.head_cut'
+  | 'http1.body_not_sent'
   | 'http1.too_many_pending'
   | 'http1.response_without_request'
   | 'http1.response_lost'
+  | 'http1.paired_after_loss'
   | 'http1.early_response'
 
 export class Head {
   contentLength = NO_LENGTH
   chunked = false
-  /** A transfer coding that is not chunked as the last one: the body ends with the connection. */
+  /** A transfer coding whose last one is not chunked: the body ends with the connection. */
   otherCoding = false
-  close = false
-  keepAlive = false
   upgrade = ''
   connectionUpgrade = false
+  expectsContinue = false
   host = ''
   userAgent = ''
   contentType = ''
+  forwardedFor = ''
   traceId = ''
   spanId = ''
   requestId = ''
   principal = ''
+  /** Names and values in turn. */
   fields: string[] = []
-  anomalies: Http1Anomaly[] = []
+  keptBytes = 0
+  anomalies: Http1Anomaly[] = NO_ANOMALIES
   truncated = false
 }
 
-const CR = 13
-const LF = 10
-const COLON = 58
+const NO_ANOMALIES: Http1Anomaly[] = []
+Object.freeze(NO_ANOMALIES)
 
-/** Field names as they come, to lower case: each spelling is made into a string once. */
-const NAMES_MAX = 1024
-const names = new Map<string, string>()
-
-function lowerName(text: string): string {
-  let name = names.get(text)
-  if (name === undefined) {
-    name = text.toLowerCase()
-    if (names.size >= NAMES_MAX) names.clear()
-    names.set(text, name)
-  }
-  return name
+export function noteHead(head: Head, anomaly: Http1Anomaly): void {
+  if (head.anomalies.length === 0) head.anomalies = [anomaly]
+  else if (!head.anomalies.includes(anomaly)) head.anomalies.push(anomaly)
 }
 
+const CR = 13
+const COLON = 58
+
 /**
- * Reads the fields from `from`, the byte after the start line, to `to`, the end of the last field line (the empty line
- * excluded). Lines end with CR LF or LF; a line that starts with a blank continues the one before (obs-fold).
+ * One field line, `from` to `to` without its line end; `folded` is what continuation lines add (obs-fold). Answers the name,
+ * or null if this is no field.
  */
-export function readHead(bytes: Buffer, from: number, to: number): Head {
-  const head = new Head()
-  let at = from
-  while (at < to) {
-    let lf = at
-    while (lf < to && bytes[lf] !== LF) lf++
-    let end = lf > at && bytes[lf - 1] === CR ? lf - 1 : lf
-    if (end === lf && lf < to) note(head, 'http1.bare_lf')
-    let next = lf + 1
-    let folded = ''
-    while (next < to && (bytes[next] === 32 || bytes[next] === 9)) {
-      note(head, 'http1.obsolete_folding')
-      let foldEnd = next
-      while (foldEnd < to && bytes[foldEnd] !== LF) foldEnd++
-      folded += ` ${bytes.toString('latin1', next, foldEnd).trim()}`
-      next = foldEnd + 1
-    }
-    if (end > at) {
-      let colon = at
-      while (colon < end && bytes[colon] !== COLON) colon++
-      if (colon === end || colon === at) note(head, 'http1.bad_field')
-      else {
-        let nameEnd = colon
-        while (nameEnd > at && (bytes[nameEnd - 1] === 32 || bytes[nameEnd - 1] === 9)) nameEnd--
-        let valueAt = colon + 1
-        while (valueAt < end && (bytes[valueAt] === 32 || bytes[valueAt] === 9)) valueAt++
-        while (end > valueAt && (bytes[end - 1] === 32 || bytes[end - 1] === 9 || bytes[end - 1] === CR)) end--
-        if (end - valueAt > VALUE_BYTES_MAX) {
-          end = valueAt + VALUE_BYTES_MAX
-          head.truncated = true
-        }
-        const name = lowerName(bytes.toString('latin1', at, Math.min(nameEnd, at + 256)))
-        field(head, name, text(bytes, valueAt, end) + folded)
-      }
-    }
-    at = next
+export function readField(head: Head, bytes: Buffer, from: number, to: number, folded: string): FieldName | null {
+  let colon = from
+  while (colon < to && bytes[colon] !== COLON) colon++
+  if (colon === to || colon === from) {
+    noteHead(head, 'http1.bad_field')
+    return null
   }
-  return head
+  let nameEnd = colon
+  while (nameEnd > from && isBlank(bytes[nameEnd - 1])) nameEnd--
+  let valueFrom = colon + 1
+  while (valueFrom < to && isBlank(bytes[valueFrom])) valueFrom++
+  let valueTo = to
+  while (valueTo > valueFrom && (isBlank(bytes[valueTo - 1]) || bytes[valueTo - 1] === CR)) valueTo--
+  if (valueTo - valueFrom > VALUE_BYTES_MAX) {
+    valueTo = valueFrom + VALUE_BYTES_MAX
+    head.truncated = true
+  }
+  const name = fieldName(bytes, from, nameEnd)
+  const value = fieldText(head, bytes, valueFrom, valueTo)
+  addField(head, name, folded === '' ? value : `${value}${folded}`)
+  return nameEnd === colon ? name : null
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 32 || byte === 9
+}
+
+function fieldText(head: Head, bytes: Buffer, from: number, to: number): string {
+  let all = 0
+  for (let i = from; i < to; i++) {
+    all |= bytes[i]
+    // A recipient may take it for a line end: a way to smuggle fields (RFC 9112 section 2.2).
+    if (bytes[i] === CR) noteHead(head, 'http1.bare_cr')
+  }
+  return all < 128 ? bytes.toString('latin1', from, to) : bytes.toString('utf8', from, to)
 }
 
 /** ASCII as it is; other bytes as UTF-8, since that is what applications mean today. */
@@ -113,58 +115,79 @@ export function text(bytes: Buffer, from: number, to: number): string {
   return bytes.toString('latin1', from, to)
 }
 
-function note(head: Head, anomaly: Http1Anomaly): void {
-  if (!head.anomalies.includes(anomaly)) head.anomalies.push(anomaly)
+export function addField(head: Head, name: FieldName, value: string): void {
+  if (head.fields.length < FIELDS_MAX * 2 && head.keptBytes < KEPT_BYTES_MAX) {
+    head.fields.push(name.text, value)
+    head.keptBytes += name.text.length + value.length
+  } else {
+    head.truncated = true
+    noteHead(head, 'http1.head_too_long')
+  }
+  if (name.kind !== FieldKind.OTHER) apply(head, name, value)
 }
 
-function field(head: Head, name: string, value: string): void {
-  if (head.fields.length < FIELDS_MAX * 2) head.fields.push(name, value)
-  else head.truncated = true
-  switch (name) {
-    case 'content-length':
+function apply(head: Head, name: FieldName, value: string): void {
+  switch (name.kind) {
+    case FieldKind.CONTENT_LENGTH:
       return contentLength(head, value)
-    case 'transfer-encoding':
+    case FieldKind.TRANSFER_ENCODING:
       return transferEncoding(head, value)
-    case 'connection':
-    case 'proxy-connection': {
-      const lower = value.toLowerCase()
-      if (lower.includes('close')) head.close = true
-      if (lower.includes('keep-alive')) head.keepAlive = true
-      if (lower.includes('upgrade')) head.connectionUpgrade = true
+    case FieldKind.CONNECTION:
+      if (value.length >= 7 && value.toLowerCase().includes('upgrade')) head.connectionUpgrade = true
       return
-    }
-    case 'upgrade':
+    case FieldKind.UPGRADE:
       head.upgrade = value.toLowerCase()
       return
-    case 'host':
+    case FieldKind.HOST:
       if (head.host === '') head.host = value
+      else noteHead(head, 'http1.several_hosts')
       return
-    case 'user-agent':
+    case FieldKind.USER_AGENT:
       if (head.userAgent === '') head.userAgent = value
       return
-    case 'content-type':
+    case FieldKind.CONTENT_TYPE:
       if (head.contentType === '') head.contentType = value
       return
-    case 'authorization':
+    case FieldKind.AUTHORIZATION:
       head.principal = principalOf(value)
       return
+    case FieldKind.EXPECT:
+      if (value.toLowerCase() === '100-continue') head.expectsContinue = true
+      return
+    case FieldKind.FORWARDED_FOR:
+      if (head.forwardedFor === '') head.forwardedFor = value.split(',', 1)[0].trim()
+      return
     default:
-      readCorrelation(head, name, value)
+      readCorrelation(head, name.text, value)
   }
 }
 
 /** RFC 9112 section 6.3: a list of equal values counts as one; different ones are an error and the first is used. */
 function contentLength(head: Head, value: string): void {
-  for (const part of value.split(',')) {
-    const digits = part.trim()
-    const length = /^\d{1,19}$/.test(digits) ? Number(digits) : Number.NaN
-    if (!(length <= LENGTH_MAX)) note(head, 'http1.bad_length')
-    else if (head.contentLength === NO_LENGTH) head.contentLength = length
-    else if (head.contentLength !== length) note(head, 'http1.conflicting_length')
+  let length = 0
+  let plain = value.length > 0 && value.length <= 15
+  for (let i = 0; i < value.length && plain; i++) {
+    const digit = value.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) plain = false
+    length = length * 10 + digit
   }
-  if (head.chunked) note(head, 'http1.length_and_chunked')
+  if (plain) setLength(head, length)
+  else {
+    for (const part of value.split(',')) {
+      const digits = part.trim()
+      setLength(head, /^\d{1,19}$/.test(digits) ? Number(digits) : Number.NaN)
+    }
+  }
+  if (head.chunked) noteHead(head, 'http1.length_and_chunked')
 }
 
+function setLength(head: Head, length: number): void {
+  if (!(length <= LENGTH_MAX)) noteHead(head, 'http1.bad_length')
+  else if (head.contentLength === NO_LENGTH) head.contentLength = length
+  else if (head.contentLength !== length) noteHead(head, 'http1.conflicting_length')
+}
+
+/** RFC 9112 section 6.1: only chunked as the last coding delimits a body; what recipients do with the rest differs. */
 function transferEncoding(head: Head, value: string): void {
   const codings = value.toLowerCase().split(',')
   const last = codings[codings.length - 1].trim().split(';')[0].trim()
@@ -172,19 +195,8 @@ function transferEncoding(head: Head, value: string): void {
     head.chunked = true
     head.otherCoding = false
   } else if (last !== 'identity' && last !== '' && !head.chunked) {
-    // What a recipient does with this differs (RFC 9112 section 6.1): the body's end is unknown.
     head.otherCoding = true
-    note(head, 'http1.unknown_transfer_coding')
+    noteHead(head, 'http1.unknown_transfer_coding')
   }
-  if (head.contentLength !== NO_LENGTH) note(head, 'http1.length_and_chunked')
-}
-
-/** Who speaks: the user of Basic, otherwise the scheme with the credential; the host hashes it. */
-function principalOf(value: string): string {
-  const space = value.indexOf(' ')
-  if (space < 0) return value
-  if (value.slice(0, space).toLowerCase() !== 'basic') return value
-  const decoded = Buffer.from(value.slice(space + 1), 'base64').toString('utf8')
-  const colon = decoded.indexOf(':')
-  return colon < 0 ? decoded : decoded.slice(0, colon)
+  if (head.contentLength !== NO_LENGTH) noteHead(head, 'http1.length_and_chunked')
 }

@@ -1,65 +1,78 @@
-/** Is it HTTP/1, and which end speaks. */
+/** Is it HTTP/1, which end speaks, and where does the next message begin. */
 import type { Cursor } from '../../../core/cursor.js'
 import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
 import {
+  FIELD,
   fieldFollows,
-  isHttpSlash,
-  isTokenByte,
-  KNOWN_METHODS,
+  isKnownMethod,
+  LINE_BAD,
+  LINE_MORE,
+  LINE_OK,
   lineEnd,
+  NO_FIELD,
   RequestLine,
   readRequestLine,
   readStatusLine,
   StatusLine,
+  startsLikeRequest,
+  startsLikeStatus,
+  UNSURE,
   withoutCr,
 } from './start_line.js'
 
 const request = new RequestLine()
 const status = new StatusLine()
-/** A target longer than what a probe may see: the method must be a known one. */
+/** A target longer than what a probe may see: then the method must be a known one. */
 const LONG_LINE_BYTES = 3072
+/** Empty lines in front of a first message: old clients leave one or two behind. */
+const EMPTY_BYTES_MAX = 8
 const LIKELY = 60
 
 export function probeHead(head: Cursor): Verdict {
   const { bytes, end } = head
   const from = skipEmptyLines(bytes, head.pos, end)
-  if (from === end) return end - head.pos > 8 ? NO : UNDECIDED
+  if (from === end || from - head.pos > EMPTY_BYTES_MAX) return end - head.pos > EMPTY_BYTES_MAX ? NO : UNDECIDED
   const lf = lineEnd(bytes, from, end)
-  if (lf >= 0) {
-    const to = withoutCr(bytes, from, lf)
-    if (readStatusLine(bytes, from, to, status)) return CERTAIN
-    if (!readRequestLine(bytes, from, to, request)) return NO
-    if (!printable(bytes, from, to)) return NO
-    const known = KNOWN_METHODS.includes(bytes.toString('latin1', from, request.methodEnd))
-    if (request.version !== '' && !plausibleVersion(request.version)) return NO
-    if (request.version !== '' && known) return CERTAIN
-    if (request.targetFrom === request.targetTo && !known) return NO
-    if (fieldFollows(bytes, lf + 1, end)) return request.version !== '' ? CERTAIN : LIKELY
-    // HTTP/0.9 is one line, a method and a path; nothing of the client follows it.
-    return known && lf + 1 === end && bytes[request.targetFrom] === 47 ? LIKELY : NO
+  return lf < 0 ? probePart(bytes, from, end) : probeLine(head, from, withoutCr(bytes, from, lf), lf + 1)
+}
+
+function probeLine(head: Cursor, from: number, to: number, next: number): Verdict {
+  const { bytes, end } = head
+  if (startsLikeStatus(bytes, from, to) === LINE_OK) {
+    // Not every line that starts so is a status line: `HTTP/1.1` alone occurs in banners.
+    return readStatusLine(bytes, from, to, status) && status.status > 0 ? CERTAIN : NO
   }
-  return probePart(bytes, from, end)
+  if (!readRequestLine(bytes, from, to, request) || !printable(bytes, from, to)) return NO
+  const { methodEnd, targetFrom, targetTo, version } = request
+  if (version !== '' && !plausibleVersion(version)) return NO
+  const known = isKnownMethod(bytes, from, methodEnd)
+  // Joined mid-way, `T /a HTTP/1.1` may be what is left of `GET /a`.
+  if (!known && head.midway) return NO
+  if (version !== '' && known) return CERTAIN
+  if (!known && (targetFrom === targetTo || (version === '' && bytes[targetFrom] !== 47))) return NO
+  const follows = fieldFollows(bytes, next, end)
+  if (follows === FIELD) return version !== '' ? CERTAIN : LIKELY
+  // HTTP/0.9 is one line, a method and a path; nothing of the client follows it.
+  if (version === '' && known && bytes[targetFrom] === 47 && next === end) return LIKELY
+  return follows === UNSURE ? UNDECIDED : NO
 }
 
 /** The line is not whole yet. */
 function probePart(bytes: Buffer, from: number, end: number): Verdict {
   if (!printable(bytes, from, end)) return NO
-  const prefix = bytes.toString('latin1', from, Math.min(end, from + 16))
-  const upper = prefix.toUpperCase()
-  if (upper.startsWith('HTTP/') || 'HTTP/'.startsWith(upper)) return UNDECIDED
-  const space = prefix.indexOf(' ')
-  if (space < 0) {
-    const token = [...prefix].every((char) => isTokenByte(char.charCodeAt(0)))
-    return token && prefix.length < 16 ? UNDECIDED : NO
-  }
-  if (!KNOWN_METHODS.includes(prefix.slice(0, space))) return end - from > LONG_LINE_BYTES ? NO : UNDECIDED
-  return end - from > LONG_LINE_BYTES ? LIKELY : UNDECIDED
+  if (startsLikeStatus(bytes, from, end) !== LINE_BAD) return UNDECIDED
+  const size = end - from
+  const known = startsLikeRequest(bytes, from, end)
+  if (known === LINE_OK) return size > LONG_LINE_BYTES ? LIKELY : UNDECIDED
+  if (known === LINE_MORE) return UNDECIDED
+  // An unknown method, which the end of the line may yet make believable.
+  return size <= LONG_LINE_BYTES && readRequestLine(bytes, from, end, request) ? UNDECIDED : NO
 }
 
 /** True if these bytes are a response. */
 export function isResponse(head: Cursor): boolean {
   const from = skipEmptyLines(head.bytes, head.pos, head.end)
-  return isHttpSlash(head.bytes, from, head.end)
+  return startsLikeStatus(head.bytes, from, head.end) === LINE_OK
 }
 
 function skipEmptyLines(bytes: Buffer, from: number, end: number): number {
@@ -78,25 +91,42 @@ function printable(bytes: Buffer, from: number, to: number): boolean {
   return true
 }
 
-/** Offset from `head.pos` of the next line that starts a message of this kind; -1 if there is none. */
+/**
+ * Offset from `head.pos` of the next line that starts a message of this kind; -1 if there is none. `head.searchedBytes`
+ * then says how many bytes need not be looked at again. The first line may be the rest of one whose beginning was lost.
+ */
 export function findMessage(head: Cursor, response: boolean): number {
   const { bytes, pos, end } = head
   let at = pos
-  while (at < end) {
-    const lf = lineEnd(bytes, at, end)
-    const to = lf < 0 ? end : withoutCr(bytes, at, lf)
-    if (response) {
-      if (
-        lf >= 0
-          ? readStatusLine(bytes, at, to, status)
-          : isHttpSlash(bytes, at, end) && end - at > 12 && readStatusLine(bytes, at, end, status)
-      )
-        return at - pos
-    } else if (lf >= 0 && readRequestLine(bytes, at, to, request) && plausibleVersion(request.version)) {
+  for (;;) {
+    const found = bytes.indexOf(10, at)
+    const lf = found < 0 || found >= end ? -1 : found
+    const wholeStart = at > pos || !head.midway
+    if (response ? startsResponse(bytes, at, lf < 0 ? end : lf, lf >= 0) : startsRequest(head, at, lf, wholeStart)) {
       return at - pos
     }
-    if (lf < 0) return -1
+    if (lf < 0 || lf + 1 === end) {
+      head.searchedBytes = at - pos
+      return -1
+    }
     at = lf + 1
   }
-  return -1
+}
+
+function startsResponse(bytes: Buffer, from: number, to: number, whole: boolean): boolean {
+  if (startsLikeStatus(bytes, from, to) !== LINE_OK || !readStatusLine(bytes, from, to, status)) return false
+  return status.wellFormed && (whole || status.certain)
+}
+
+function startsRequest(head: Cursor, from: number, lf: number, wholeStart: boolean): boolean {
+  const { bytes, end } = head
+  if (lf < 0) return false
+  const to = withoutCr(bytes, from, lf)
+  if (!readRequestLine(bytes, from, to, request) || !plausibleVersion(request.version)) return false
+  if (!printable(bytes, from, to)) return false
+  if (!wholeStart && !isKnownMethod(bytes, from, request.methodEnd)) return false
+  // Text may hold such a line; a request goes on with a field or ends with an empty line.
+  const next = bytes[lf + 1]
+  if (lf + 1 === end) return head.ended
+  return next === 13 || next === 10 || fieldFollows(bytes, lf + 1, end) !== NO_FIELD
 }

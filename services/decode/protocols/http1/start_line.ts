@@ -1,5 +1,13 @@
 /** Request lines and status lines of HTTP/1 (RFC 9112 sections 3 and 4), read from bytes. */
 
+/** Judgements of a start line. */
+export const LINE_OK = 1
+export const LINE_BAD = 2
+/** What decides is not here. */
+export const LINE_MORE = 3
+/** A message that is nothing but this line (HTTP/0.9). */
+export const LINE_ALONE = 4
+
 const SP = 32
 const TAB = 9
 const CR = 13
@@ -74,6 +82,7 @@ export function readRequestLine(bytes: Buffer, from: number, to: number, out: Re
   while (end > at && isBlank(bytes[end - 1])) end--
   const versionAt = versionStart(bytes, at, end)
   if (versionAt < 0) {
+    if (endsWithOtherVersion(bytes, at, end)) return false
     out.version = ''
     out.targetFrom = at
     out.targetTo = end
@@ -87,18 +96,66 @@ export function readRequestLine(bytes: Buffer, from: number, to: number, out: Re
   return true
 }
 
-/** Does a header field follow: `token ":"`? A start line without a version is taken for a request where one does. */
-export function fieldFollows(bytes: Buffer, from: number, end: number): boolean {
+export const NO_FIELD = 0
+export const FIELD = 1
+/** The bytes that decide are not here. */
+export const UNSURE = 2
+const FIELD_NAME_BYTES_MAX = 256
+
+/** Does a header field follow, `token ":"`? A start line without a version is taken for a request where one does. */
+export function fieldFollows(bytes: Buffer, from: number, end: number): number {
   let at = from
   while (at < end && isTokenByte(bytes[at])) at++
-  return at > from && at < end && bytes[at] === 58
+  if (at - from > FIELD_NAME_BYTES_MAX) return NO_FIELD
+  if (at === end) return UNSURE
+  return at > from && bytes[at] === 58 ? FIELD : NO_FIELD
 }
+
+export function isKnownMethod(bytes: Buffer, from: number, to: number): boolean {
+  const known = METHOD_TEXTS.get(methodHash(bytes, from, to))
+  return known !== undefined && known.length === to - from && known === bytes.toString('latin1', from, to)
+}
+
+const LONGEST_METHOD = 16
+
+/** A known method and a blank: LINE_OK, LINE_MORE while that may still come, else LINE_BAD. */
+export function startsLikeRequest(bytes: Buffer, from: number, end: number): number {
+  let at = from
+  while (at < end && at - from <= LONGEST_METHOD && isTokenByte(bytes[at])) at++
+  if (at === end && at - from <= LONGEST_METHOD) return LINE_MORE
+  return bytes[at] === SP && isKnownMethod(bytes, from, at) ? LINE_OK : LINE_BAD
+}
+
+/** `HTTP/` and a digit, likewise. */
+export function startsLikeStatus(bytes: Buffer, from: number, end: number): number {
+  for (let i = 0; i < 5; i++) {
+    if (from + i >= end) return LINE_MORE
+    const byte = bytes[from + i]
+    if ((i < 4 ? byte | 32 : byte) !== HTTP_SLASH[i]) return LINE_BAD
+  }
+  if (from + 5 >= end) return LINE_MORE
+  const digit = bytes[from + 5]
+  return digit >= 48 && digit <= 57 ? LINE_OK : LINE_BAD
+}
+
+const HTTP_SLASH = Buffer.from('http/')
 
 /** Where the last word of the line begins if it is an HTTP version, else -1. The target may be missing. */
 function versionStart(bytes: Buffer, from: number, to: number): number {
   let at = to
   while (at > from && !isBlank(bytes[at - 1])) at--
   return isHttpSlash(bytes, at, to) ? at : -1
+}
+
+/** `OPTIONS sip:bob SIP/2.0`, `SETUP rtsp://a RTSP/1.0`: protocols that borrow HTTP's request line. */
+function endsWithOtherVersion(bytes: Buffer, from: number, to: number): boolean {
+  let at = to
+  while (at > from && (isDigit(bytes[at - 1]) || bytes[at - 1] === 46)) at--
+  if (at === to || at === from || bytes[at - 1] !== 47) return false
+  const slash = at - 1
+  at = slash
+  while (at > from && bytes[at - 1] >= 65 && bytes[at - 1] <= 90) at--
+  return at < slash && (at === from || isBlank(bytes[at - 1]))
 }
 
 export function isHttpSlash(bytes: Buffer, at: number, end: number): boolean {
@@ -122,23 +179,40 @@ function versionText(bytes: Buffer, from: number, to: number): string {
 
 export class StatusLine {
   version = ''
+  /** 0 where there is no number. */
   status = 0
+  /** Three digits and no more. */
+  wellFormed = false
+  /** Something follows the code: it is not cut. */
+  certain = false
 }
 
-/** status-line = HTTP-version SP status-code SP [ reason-phrase ]; the code must have three digits. */
+const STATUS_DIGITS_MAX = 4
+
+/**
+ * status-line = HTTP-version SP status-code SP [ reason-phrase ]. A code that has not three digits is no reason to lose
+ * count of the answers: false only if this is no status line at all.
+ */
 export function readStatusLine(bytes: Buffer, from: number, to: number, out: StatusLine): boolean {
-  if (!isHttpSlash(bytes, from, to)) return false
+  if (startsLikeStatus(bytes, from, to) !== LINE_OK) return false
   let at = from + 5
   while (at < to && !isBlank(bytes[at])) at++
   const versionTo = at
   while (at < to && isBlank(bytes[at])) at++
-  let status = 0
   const digitsAt = at
-  while (at < to && at - digitsAt < 4 && bytes[at] >= 48 && bytes[at] <= 57) status = status * 10 + bytes[at++] - 48
-  if (at - digitsAt !== 3 || (at < to && !isBlank(bytes[at]) && bytes[at] > 32)) return false
+  let status = 0
+  while (at < to && at - digitsAt < STATUS_DIGITS_MAX && isDigit(bytes[at])) status = status * 10 + bytes[at++] - 48
+  const digits = at - digitsAt
+  const ends = at === to || !isTokenByte(bytes[at])
   out.version = versionText(bytes, from + 5, versionTo)
-  out.status = status
+  out.wellFormed = digits === 3 && ends
+  out.certain = at < to
+  out.status = digits > 0 && ends ? status : 0
   return true
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 48 && byte <= 57
 }
 
 function isBlank(byte: number): boolean {

@@ -1,0 +1,281 @@
+/**
+ * Drives the decoder of a connection with bytes in order: finds the protocol, calls the decoder frame by frame, tells it of
+ * gaps and ends, looks for the next message after a loss. One fence per connection: what a decoder throws costs that
+ * connection only.
+ */
+import type { Exchange } from '../core/exchange.js'
+import { BAD, type CloseReason, type ExchangeSink, MORE, type Protocol, SWITCH, WITHDRAW } from '../core/protocol.js'
+import type { UndecodedReason } from '../core/rows.js'
+import type { Accounting, SkipReason } from './accounting.js'
+import type { Connection } from './connection.js'
+import { type Detection, detect } from './detection.js'
+import * as limits from './limits.js'
+import type { Half } from './reassembler.js'
+
+export type OnDecoderFailure = (connection: Connection, error: unknown) => void
+
+export class Driver {
+  readonly #protocols: readonly Protocol[]
+  readonly #accounting: Accounting
+  readonly #onFailure: OnDecoderFailure
+  /** Exchanges finished by the last call; the caller takes them out. */
+  readonly finished: Exchange[] = []
+  readonly #sink: ExchangeSink = { exchange: (exchange) => this.finished.push(exchange) }
+
+  constructor(protocols: readonly Protocol[], accounting: Accounting, onFailure: OnDecoderFailure) {
+    this.#protocols = protocols
+    this.#accounting = accounting
+    this.#onFailure = onFailure
+  }
+
+  /** The next bytes of a direction. */
+  bytes(connection: Connection, half: Half, payload: Buffer, timeUs: number): void {
+    try {
+      this.#bytes(connection, half, payload, timeUs)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+  }
+
+  /** `size` bytes are missing; `timeUs` is the time of what follows them. */
+  gap(connection: Connection, half: Half, size: number, timeUs: number): void {
+    half.position += size
+    half.passedBytes += size
+    half.gapBytes += size
+    this.#accounting.gapBytes += size
+    try {
+      this.#gap(connection, half, size, timeUs)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+  }
+
+  /** The direction says nothing more. */
+  end(connection: Connection, half: Half, timeUs: number): void {
+    half.ended = true
+    try {
+      this.#end(connection, half, timeUs)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+  }
+
+  /** The connection is over: what is open is handed over. */
+  close(connection: Connection, reason: CloseReason): void {
+    try {
+      for (const half of [connection.toServer, connection.toClient]) {
+        if (!half.ended) this.#flush(connection, half)
+      }
+      connection.decoder?.close(reason, connection.lastUs)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+    connection.decoder = null
+    for (const half of [connection.toServer, connection.toClient]) {
+      this.#skip(half, half.cursor.length, connection.stage === 'decoding' ? 'cut' : 'unrecognised')
+      half.release()
+    }
+  }
+
+  #bytes(connection: Connection, half: Half, payload: Buffer, timeUs: number): void {
+    if (connection.stage === 'undecoded' || half.ended) {
+      half.skippedBytes += payload.length
+      this.#accounting.skippedBytes[half.ended ? 'after_end' : 'undecoded'] += payload.length
+      return
+    }
+    // A datagram is a message: nothing of the one before belongs to it.
+    if (connection.info.transport === 'udp' && half.cursor.length > 0) this.#skip(half, half.cursor.length, 'cut')
+    half.append(payload, timeUs)
+    if (connection.stage === 'probing') this.#probe(connection, half)
+    else this.#parse(connection, half)
+    half.settle()
+  }
+
+  #gap(connection: Connection, half: Half, size: number, timeUs: number): void {
+    this.#flush(connection, half)
+    const left = half.cursor.length
+    this.#skip(half, left, 'cut')
+    half.settle()
+    half.broken = true
+    const known = connection.decoder?.gap(connection.direction(half), size + left, timeUs) ?? false
+    if (!known || left > 0) half.syncing = true
+  }
+
+  #end(connection: Connection, half: Half, timeUs: number): void {
+    if (connection.stage === 'probing' && half.cursor.length > 0) this.#probe(connection, half)
+    this.#flush(connection, half)
+    this.#skip(half, half.cursor.length, 'cut')
+    half.settle()
+    connection.decoder?.end(connection.direction(half), timeUs)
+    this.#wake(connection, connection.other(half))
+  }
+
+  #probe(connection: Connection, half: Half): void {
+    const { cursor } = half
+    if (half.refused) return this.#skip(half, cursor.length, 'unrecognised')
+    const direction = connection.direction(half)
+    cursor.midway = connection.midstream || half.broken
+    const found = detect(this.#protocols, connection.info.transport, cursor, direction, connection.mayTurn)
+    if (found.kind === 'found') return this.#open(connection, half, found)
+    if (found.kind === 'encrypted') return this.#giveUp(connection, 'encrypted')
+    if (found.kind === 'undecided' && cursor.length < limits.PROBE_BYTES_MAX && !half.ended) return
+    this.#skip(half, cursor.length, 'unrecognised')
+    half.broken = true
+    half.probes += 1
+    // A direction seen from its beginning starts with a message; one joined mid-way may reach one later.
+    half.refused = !cursor.midway || half.probes >= limits.PROBE_SEGMENTS_MAX
+    if (half.refused && connection.other(half).refused) this.#giveUp(connection, 'unknown_protocol')
+  }
+
+  #open(connection: Connection, half: Half, found: Extract<Detection, { kind: 'found' }>): void {
+    if (found.turned) connection.turn()
+    connection.mayTurn = false
+    connection.stage = 'decoding'
+    connection.protocol = found.protocol
+    connection.reason = ''
+    const decoder = found.protocol.open(this.#sink)
+    connection.decoder = decoder
+    const other = connection.other(half)
+    for (const each of [half, other]) {
+      each.syncing = false
+      if (!connection.midstream && !each.broken) continue
+      decoder.gap(connection.direction(each), 0, connection.lastUs)
+      each.syncing = each !== half
+    }
+    const otherFirst =
+      other.cursor.length > 0 && other.cursor.timeUs(other.cursor.pos) < half.cursor.timeUs(half.cursor.pos)
+    if (otherFirst) this.#parse(connection, other)
+    this.#parse(connection, half)
+    if (!otherFirst && other.cursor.length > 0) this.#parse(connection, other)
+    other.settle()
+  }
+
+  #parse(connection: Connection, half: Half): void {
+    this.#run(connection, half)
+    const other = connection.other(half)
+    if (other.cursor.waits) this.#wake(connection, other)
+  }
+
+  /** This direction waited for the other, which has moved. */
+  #wake(connection: Connection, half: Half): void {
+    if (!half.cursor.waits) return
+    this.#run(connection, half)
+    half.settle()
+  }
+
+  /** Nothing continues what is in the window: the decoder makes of it what it can. */
+  #flush(connection: Connection, half: Half): void {
+    if (half.cursor.length === 0 || connection.decoder === null) return
+    half.cursor.ended = true
+    this.#run(connection, half)
+    half.cursor.ended = half.ended
+  }
+
+  #run(connection: Connection, half: Half): void {
+    const direction = connection.direction(half)
+    const { cursor } = half
+    cursor.waits = false
+    while (cursor.pos < cursor.end) {
+      const { decoder } = connection
+      if (decoder === null) return
+      if (half.syncing && !this.#resync(connection, half)) return
+      if (cursor.neededBytes > cursor.end - cursor.pos && !cursor.ended) return
+      const consumed = decoder.parse(direction, cursor)
+      if (consumed > 0) {
+        cursor.pos += consumed
+        cursor.neededBytes = 0
+        cursor.searchedBytes = 0
+        half.consumedBytes += consumed
+        this.#accounting.consumedBytes += consumed
+      } else if (consumed === MORE) {
+        if (cursor.end - cursor.pos < limits.PENDING_BYTES_MAX) return
+        this.#skip(half, cursor.end - cursor.pos, 'too_long')
+        decoder.gap(direction, 0, connection.lastUs)
+        half.syncing = true
+      } else if (consumed === BAD) {
+        this.#skip(half, 1, 'resync')
+        half.syncing = true
+      } else return this.#probeAgain(connection, consumed)
+    }
+  }
+
+  /** True once the window starts at a message again. */
+  #resync(connection: Connection, half: Half): boolean {
+    const { cursor } = half
+    cursor.neededBytes = 0
+    cursor.searchedBytes = 0
+    cursor.midway = true
+    const offset = connection.decoder?.resync(connection.direction(half), cursor) ?? -1
+    if (offset >= 0) {
+      half.syncSearched = 0
+      half.syncing = false
+      this.#skip(half, offset, 'resync')
+      return true
+    }
+    const size = cursor.end - cursor.pos
+    const drop = Math.max(Math.min(size, cursor.searchedBytes), size - limits.RESYNC_TAIL_BYTES)
+    half.syncSearched += drop
+    this.#skip(half, drop, 'resync')
+    if (half.syncSearched > limits.RESYNC_BYTES_MAX && connection.exchanges === 0) this.#giveUp(connection, 'withdrawn')
+    return false
+  }
+
+  #skip(half: Half, size: number, reason: SkipReason): void {
+    if (size === 0) return
+    const { cursor } = half
+    cursor.pos += size
+    cursor.searchedBytes = 0
+    cursor.neededBytes = 0
+    half.skippedBytes += size
+    this.#accounting.skippedBytes[reason] += size
+  }
+
+  /** Another protocol follows, or this never was the one: the decoder is closed and the bytes are probed once more. */
+  #probeAgain(connection: Connection, why: number): void {
+    connection.decoder?.close('switched', connection.lastUs)
+    connection.decoder = null
+    if (why === WITHDRAW && connection.withdrawn) return this.#giveUp(connection, 'withdrawn')
+    if (why === WITHDRAW) connection.withdrawn = true
+    if (why === SWITCH) connection.midstream = false
+    connection.stage = 'probing'
+    for (const half of [connection.toServer, connection.toClient]) {
+      half.syncing = false
+      half.refused = false
+      half.probes = 0
+      if (why === SWITCH) half.broken = false
+      half.cursor.neededBytes = 0
+      half.cursor.searchedBytes = 0
+      half.cursor.waits = false
+    }
+    for (const half of [connection.toServer, connection.toClient]) {
+      if (half.cursor.length > 0 && connection.decoder === null && this.#probing(connection)) {
+        this.#probe(connection, half)
+        half.settle()
+      }
+    }
+  }
+
+  #probing(connection: Connection): boolean {
+    return connection.stage === 'probing'
+  }
+
+  #giveUp(connection: Connection, reason: UndecodedReason): void {
+    const { decoder } = connection
+    connection.decoder = null
+    connection.stage = 'undecoded'
+    connection.reason = reason
+    decoder?.close('switched', connection.lastUs)
+    for (const half of [connection.toServer, connection.toClient]) {
+      this.#skip(half, half.cursor.length, 'undecoded')
+      half.settle()
+    }
+  }
+
+  /** The fence: what a decoder throws costs its connection only. */
+  #fail(connection: Connection, error: unknown): void {
+    this.#accounting.decoderFailures += 1
+    connection.decoder = null
+    this.#giveUp(connection, 'decoder_failed')
+    this.#onFailure(connection, error)
+  }
+}

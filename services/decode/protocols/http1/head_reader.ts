@@ -1,0 +1,127 @@
+/**
+ * Reads the header block of one direction. Peers on a connection repeat their blocks, often byte for byte, nearly always
+ * most of their lines: what is as last time is compared, not read again.
+ */
+import type { FieldName } from './field_names.js'
+import { addField, Head, noteHead, readField } from './head.js'
+
+const CR = 13
+const LF = 10
+/** Longer blocks are not remembered. */
+const MEMO_BYTES_MAX = 4096
+const MEMO_LINES_MAX = 64
+
+export class HeadReader {
+  /** The last block, from its first field line to the empty line. */
+  #last: Buffer = NOTHING
+  #lastSize = 0
+  #lastHead: Head | null = null
+  /** Of its field lines: the offset behind the LF, name and value; the first `#lines` count. */
+  readonly #lineEnds: number[] = []
+  readonly #lineNames: FieldName[] = []
+  readonly #lineValues: string[] = []
+  #lines = 0
+  /** After `read`: size of the block with its empty line. */
+  size = 0
+
+  /** The block that begins at `from`; null if its end is not here. The answer may be shared between messages: it is never changed. */
+  read(bytes: Buffer, from: number, end: number): Head | null {
+    const size = this.#lastSize
+    if (size > 0 && size <= end - from && this.#last.compare(bytes, from, from + size, 0, size) === 0) {
+      this.size = size
+      return this.#lastHead
+    }
+    return this.#readLines(bytes, from, end)
+  }
+
+  #readLines(bytes: Buffer, from: number, end: number): Head | null {
+    const head = new Head()
+    const last = this.#last
+    const known = this.#lines
+    readNames.length = 0
+    let line = 0
+    let lastAt = 0
+    let at = from
+    let clean = true
+    for (;;) {
+      let i = at
+      let same = false
+      if (line < known) {
+        const lastEnd = this.#lineEnds[line]
+        let j = lastAt
+        while (j < lastEnd && i < end && bytes[i] === last[j]) {
+          i++
+          j++
+        }
+        same = j === lastEnd
+        lastAt = lastEnd
+      }
+      if (same && i < end && !isBlank(bytes[i])) {
+        const name = this.#lineNames[line]
+        addField(head, name, this.#lineValues[line])
+        readNames.push(name)
+        at = i
+        line += 1
+        continue
+      }
+      if (same) i = at
+      while (i < end && bytes[i] !== LF) i++
+      if (i >= end) return null
+      const to = i > at && bytes[i - 1] === CR ? i - 1 : i
+      if (to === at) {
+        this.size = i + 1 - from
+        if (clean) this.#remember(bytes, from, head)
+        return head
+      }
+      // Whether the line is continued shows in the byte after it.
+      if (i + 1 >= end) return null
+      if (to === i) noteHead(head, 'http1.bare_lf')
+      let next = i + 1
+      let folded = ''
+      if (isBlank(bytes[next])) {
+        clean = false
+        noteHead(head, 'http1.obsolete_folding')
+        while (next < end && isBlank(bytes[next])) {
+          let foldEnd = next
+          while (foldEnd < end && bytes[foldEnd] !== LF) foldEnd++
+          if (foldEnd + 1 >= end) return null
+          folded += ` ${bytes.toString('latin1', next, foldEnd).trim()}`
+          next = foldEnd + 1
+        }
+      }
+      const name = readField(head, bytes, at, to, folded)
+      if (name === null) clean = false
+      else readNames.push(name)
+      at = next
+      line += 1
+    }
+  }
+
+  /** Only blocks without oddities: one line, one field. */
+  #remember(bytes: Buffer, from: number, head: Head): void {
+    const size = this.size
+    const lines = head.fields.length >> 1
+    if (size > MEMO_BYTES_MAX || lines > MEMO_LINES_MAX || head.anomalies.length > 0 || head.truncated) return
+    if (this.#last.length < size) this.#last = Buffer.allocUnsafeSlow(Math.max(256, 1 << (32 - Math.clz32(size - 1))))
+    bytes.copy(this.#last, 0, from, from + size)
+    this.#lastSize = size
+    this.#lastHead = head
+    this.#lines = lines
+    let at = 0
+    for (let line = 0; line < lines; line++) {
+      while (this.#last[at] !== LF) at++
+      at += 1
+      this.#lineEnds[line] = at
+      this.#lineNames[line] = readNames[line]
+      this.#lineValues[line] = head.fields[line * 2 + 1]
+    }
+  }
+}
+
+/** Names of the block being read. */
+const readNames: FieldName[] = []
+const NOTHING: Buffer = Buffer.alloc(0)
+
+function isBlank(byte: number): boolean {
+  return byte === 32 || byte === 9
+}

@@ -1,0 +1,195 @@
+/** Requests of HTTP/1 (RFC 9112 section 3), with HTTP/0.9 where nothing else fits. */
+import type { Cursor } from '../../../core/cursor.js'
+import { MORE } from '../../../core/protocol.js'
+import { TO_SERVER } from '../../../core/segment.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
+import type { PairingByOrder } from '../pairing/by_order.js'
+import { note, type Pending } from '../pairing/pending.js'
+import { type Head, text } from './head.js'
+import { MessageSide } from './message_side.js'
+import {
+  FIELD,
+  fieldFollows,
+  isKnownMethod,
+  LINE_ALONE,
+  LINE_BAD,
+  LINE_MORE,
+  LINE_OK,
+  methodText,
+  NO_FIELD,
+  RequestLine,
+  readRequestLine,
+  startsLikeRequest,
+  UNSURE,
+} from './start_line.js'
+
+const TARGET_BYTES_MAX = 8 * 1024
+const SLASH = 47
+
+const line = new RequestLine()
+
+export class RequestSide extends MessageSide {
+  readonly #pairing: PairingByOrder
+  /** A request without a version, so far without fields. */
+  #bare: Pending | null = null
+  /** It asked for another protocol, or waits for a go-ahead before it sends its body. */
+  #asksTunnel: Pending | null = null
+  #waitsForContinue: Pending | null = null
+
+  constructor(pairing: PairingByOrder) {
+    super()
+    this.#pairing = pairing
+  }
+
+  override parse(input: Cursor): number {
+    if (this.#asksTunnel !== null && this.current === null && !this.inFields) {
+      if (this.#asksTunnel.answered) this.#asksTunnel = null
+      else if (!input.ended) {
+        // Whether the next bytes are HTTP is for the answer to say, unless they plainly are.
+        if (startsLikeRequest(input.bytes, input.pos, input.end) !== LINE_OK) {
+          input.waits = true
+          return MORE
+        }
+        this.#asksTunnel = null
+      }
+    }
+    if (this.#bare !== null) {
+      const follows = this.#bare.answered ? NO_FIELD : fieldFollows(input.bytes, input.pos, input.end)
+      if (follows === UNSURE && !input.ended) return MORE
+      const bare = this.#bare
+      this.#bare = null
+      if (follows === FIELD) {
+        bare.requestDone = false
+        bare.exchange.l7Version = ''
+        this.readFieldsOf(bare)
+      }
+    }
+    return super.parse(input)
+  }
+
+  protected override startLine(input: Cursor, from: number, to: number, next: number): number {
+    const { bytes, end } = input
+    if (!readRequestLine(bytes, from, to, line)) return LINE_BAD
+    const { methodEnd, targetFrom, targetTo, version } = line
+    if (next < 0) {
+      // Cut in its target: known to be a request by its method only.
+      return methodEnd < targetFrom && targetFrom < targetTo && isKnownMethod(bytes, from, methodEnd)
+        ? LINE_OK
+        : LINE_BAD
+    }
+    if (version !== '') return LINE_OK
+    const follows = fieldFollows(bytes, next, end)
+    if (follows === FIELD) return LINE_OK
+    const plausible =
+      isKnownMethod(bytes, from, methodEnd) && targetFrom < targetTo && isPath(bytes, targetFrom, targetTo)
+    if (follows === UNSURE && !(plausible && next === end)) return LINE_MORE
+    return plausible ? LINE_ALONE : LINE_BAD
+  }
+
+  protected override begin(input: Cursor, from: number): Pending {
+    const { bytes } = input
+    const { methodEnd, targetFrom, targetTo, version } = line
+    const startUs = input.timeUs(from)
+    const pending = this.#pairing.request(startUs)
+    const { exchange } = pending
+    exchange.l7Version = version
+    exchange.method = methodText(bytes, from, methodEnd)
+    exchange.resource = text(bytes, targetFrom, Math.min(targetTo, targetFrom + TARGET_BYTES_MAX))
+    if (targetTo - targetFrom > TARGET_BYTES_MAX) exchange.truncated = true
+    exchange.reqStartUs = startUs
+    exchange.reqEndUs = startUs
+    return pending
+  }
+
+  protected override headDone(pending: Pending, head: Head | null, endUs: number): void {
+    const { exchange } = pending
+    if (endUs > exchange.reqEndUs) exchange.reqEndUs = endUs
+    if (head === null) {
+      exchange.l7Version = '0.9'
+      this.#bare = pending
+      this.body.none()
+    } else this.#describe(pending, head)
+    if (exchange.host === '') exchange.host = authorityOf(exchange.method, exchange.resource)
+    if (this.body.open) this.current = pending
+    else this.done(pending)
+  }
+
+  #describe(pending: Pending, head: Head): void {
+    const { exchange } = pending
+    exchange.host = head.host
+    exchange.userAgent = head.userAgent
+    // Where the answer came first its own type stays.
+    if (!pending.answered) exchange.contentType = head.contentType
+    exchange.traceId = head.traceId
+    exchange.spanId = head.spanId
+    exchange.requestId = head.requestId
+    exchange.principal = head.principal
+    exchange.reqHeaders = head.fields
+    if (head.truncated) exchange.truncated = true
+    if (head.anomalies.length > 0) for (const anomaly of head.anomalies) note(exchange, anomaly)
+    if (head.forwardedFor !== '') exchange.attrs = { ...exchange.attrs, 'client.address': head.forwardedFor }
+    if (exchange.method === 'CONNECT') this.#asksTunnel = pending
+    else if (head.upgrade !== '' && head.connectionUpgrade) {
+      exchange.attrs = { ...exchange.attrs, 'http.request.header.upgrade': head.upgrade }
+      this.#asksTunnel = pending
+    }
+    if (head.chunked) this.body.chunks()
+    else this.body.length(Math.max(0, head.contentLength))
+    this.#waitsForContinue = head.expectsContinue && this.body.open ? pending : null
+  }
+
+  /** A client that was refused before it got the go-ahead may leave its body away (RFC 9110 section 10.1.1). */
+  protected override bodyComes(pending: Pending, input: Cursor): boolean | typeof MORE {
+    if (this.#waitsForContinue !== pending || !pending.answered) return true
+    const looks = startsLikeRequest(input.bytes, input.pos, input.end)
+    if (looks === LINE_MORE && !input.ended) return MORE
+    this.#waitsForContinue = null
+    return looks !== LINE_OK
+  }
+
+  protected override bodyMoved(pending: Pending, bodyBytes: number, timeUs: number): void {
+    pending.exchange.reqBytes = bodyBytes
+    pending.exchange.reqEndUs = timeUs
+  }
+
+  protected override done(pending: Pending): void {
+    this.#pairing.requestDone(pending)
+  }
+
+  protected override lost(timeUs: number): void {
+    this.#bare = null
+    this.#asksTunnel = null
+    this.#pairing.lost(TO_SERVER, timeUs)
+  }
+
+  /** What these name is always the newest request. */
+  override save(out: StateWriter): void {
+    super.save(out)
+    out.bool(this.#bare !== null)
+    out.bool(this.#asksTunnel !== null)
+    out.bool(this.#waitsForContinue !== null)
+  }
+
+  override restore(state: StateReader, underWay: Pending | null): void {
+    super.restore(state, underWay)
+    const newest = this.#pairing.newest
+    this.#bare = state.bool() ? newest : null
+    this.#asksTunnel = state.bool() ? newest : null
+    this.#waitsForContinue = state.bool() ? newest : null
+  }
+}
+
+function isPath(bytes: Buffer, from: number, to: number): boolean {
+  if (bytes[from] === SLASH) return true
+  return to - from > 7 && bytes.toString('latin1', from, from + 4).toLowerCase() === 'http'
+}
+
+/** CONNECT names the authority itself; an absolute target carries it (RFC 9112 section 3.2). */
+function authorityOf(method: string, target: string): string {
+  if (method === 'CONNECT') return target
+  const scheme = target.indexOf('://')
+  if (scheme < 0 || scheme > 10) return ''
+  const from = scheme + 3
+  const slash = target.indexOf('/', from)
+  return target.slice(from, slash < 0 ? undefined : slash)
+}

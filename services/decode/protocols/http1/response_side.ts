@@ -1,0 +1,147 @@
+/** Responses of HTTP/1 (RFC 9112 section 4 and 6.3), with HTTP/0.9's bare bodies. */
+import type { Cursor } from '../../../core/cursor.js'
+import type { Outcome } from '../../../core/exchange.js'
+import { MORE } from '../../../core/protocol.js'
+import { TO_CLIENT } from '../../../core/segment.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
+import type { PairingByOrder } from '../pairing/by_order.js'
+import { note, type Pending } from '../pairing/pending.js'
+import { type Head, NO_LENGTH } from './head.js'
+import { MessageSide } from './message_side.js'
+import { LINE_BAD, LINE_MORE, LINE_OK, readStatusLine, StatusLine, startsLikeStatus } from './start_line.js'
+
+const line = new StatusLine()
+
+export class ResponseSide extends MessageSide {
+  readonly #pairing: PairingByOrder
+  /** Another protocol follows in both directions. */
+  switching = false
+
+  constructor(pairing: PairingByOrder) {
+    super()
+    this.#pairing = pairing
+  }
+
+  override parse(input: Cursor): number {
+    if (this.current === null && !this.inFields && this.#answersOldRequest(input)) {
+      const startUs = input.timeUs(input.pos)
+      const pending = this.#pairing.response(startUs)
+      pending.exchange.respStartUs = startUs
+      pending.exchange.outcome = 'ok'
+      this.body.toEnd()
+      this.current = pending
+    }
+    return super.parse(input)
+  }
+
+  /** HTTP/0.9 answers with the bare body. */
+  #answersOldRequest(input: Cursor): boolean {
+    const next = this.#pairing.nextUnanswered
+    if (next === null || next.exchange.l7Version !== '0.9') return false
+    return startsLikeStatus(input.bytes, input.pos, input.end) === LINE_BAD
+  }
+
+  protected override startLine(input: Cursor, from: number, to: number, next: number): number {
+    const { bytes } = input
+    if (!readStatusLine(bytes, from, to, line)) return LINE_BAD
+    return next >= 0 || (line.wellFormed && line.certain) ? LINE_OK : LINE_BAD
+  }
+
+  protected override begin(input: Cursor, from: number): Pending | null {
+    const { status, version } = line
+    const startUs = input.timeUs(from)
+    if (status >= 100 && status < 200 && status !== 101) {
+      this.#interim(status)
+      return null
+    }
+    const pending = this.#pairing.response(startUs)
+    const { exchange } = pending
+    if (exchange.l7Version === '') exchange.l7Version = version
+    exchange.statusCode = status
+    exchange.outcome = outcomeOf(status)
+    exchange.respStartUs = startUs
+    exchange.respEndUs = startUs
+    if (!line.wellFormed) note(exchange, 'http1.bad_status')
+    return pending
+  }
+
+  /** Kept as the status in case nothing better comes. */
+  #interim(status: number): void {
+    const waiting = this.#pairing.nextUnanswered
+    if (waiting === null) return
+    const { exchange } = waiting
+    const before = exchange.attrs?.[INTERIM]
+    if (before !== undefined && before.length >= INTERIM_CHARS_MAX) return
+    exchange.statusCode = status
+    exchange.attrs = { ...exchange.attrs, [INTERIM]: before === undefined ? String(status) : `${before},${status}` }
+  }
+
+  protected override headDone(pending: Pending | null, head: Head | null, endUs: number): void {
+    if (pending === null || head === null) return
+    const { exchange } = pending
+    const { request } = pending
+    if (endUs > exchange.respEndUs) exchange.respEndUs = endUs
+    exchange.respHeaders = head.fields
+    if (head.contentType !== '') exchange.contentType = head.contentType
+    if (exchange.requestId === '') exchange.requestId = head.requestId
+    if (head.truncated) exchange.truncated = true
+    if (head.anomalies.length > 0) for (const anomaly of head.anomalies) note(exchange, anomaly)
+    if (!pending.alone && !pending.requestDone) note(exchange, 'http1.early_response')
+
+    const status = exchange.statusCode
+    const { method } = request
+    // 101 to a request that asked for nothing changes nothing.
+    const upgrade = status === 101 && (pending.alone || request.attrs?.['http.request.header.upgrade'] !== undefined)
+    const body = this.body
+    if (upgrade || (method === 'CONNECT' && status >= 200 && status < 300)) {
+      body.none()
+      this.switching = true
+    } else if (method === 'HEAD' || status === 101 || status === 204 || status === 304) body.none()
+    else if (head.chunked) body.chunks()
+    else if (head.otherCoding || head.contentLength === NO_LENGTH) body.toEnd()
+    else body.length(head.contentLength)
+    if (body.open) this.current = pending
+    else this.done(pending)
+  }
+
+  /** Of an answer alone nobody knows whether it answers HEAD: then the next answer comes where the body would. */
+  protected override bodyComes(pending: Pending, input: Cursor): boolean | typeof MORE {
+    if (pending.request.method !== '') return true
+    const looks = startsLikeStatus(input.bytes, input.pos, input.end)
+    if (looks === LINE_MORE && !input.ended) return MORE
+    return looks !== LINE_OK
+  }
+
+  protected override bodyMoved(pending: Pending, bodyBytes: number, timeUs: number): void {
+    pending.exchange.respBytes = bodyBytes
+    pending.exchange.respEndUs = timeUs
+  }
+
+  protected override done(pending: Pending): void {
+    this.#pairing.responseDone(pending)
+  }
+
+  protected override lost(timeUs: number): void {
+    this.#pairing.lost(TO_CLIENT, timeUs)
+  }
+
+  override save(out: StateWriter): void {
+    super.save(out)
+    out.bool(this.switching)
+  }
+
+  override restore(state: StateReader, underWay: Pending | null): void {
+    super.restore(state, underWay)
+    this.switching = state.bool()
+  }
+}
+
+/** Interim statuses before the final one, in order. */
+const INTERIM = 'http.response.interim_status_codes'
+const INTERIM_CHARS_MAX = 64
+
+function outcomeOf(status: number): Outcome {
+  if (status < 100) return 'unknown'
+  if (status < 400) return 'ok'
+  return status < 500 ? 'client_error' : 'server_error'
+}

@@ -1,0 +1,344 @@
+/**
+ * Pairs requests and answers of protocols that answer in order (HTTP/1, Redis, SMTP). While nothing is lost they are
+ * counted off. After a loss of unknown content counting says nothing; then the order in time does, for clients that wait
+ * for an answer before they ask again: an answer belongs to the last request sent before it began. Whether a further
+ * request was lost in between shows only with the next bytes of the client, so such a pair is handed over when the next
+ * request has come without a gap, or the client's direction has ended without one. What stays in doubt is handed over
+ * apart, a request without an answer and an answer without a request: never a guess.
+ */
+import type { Outcome } from '../../../core/exchange.js'
+import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
+import { type Direction, TO_CLIENT } from '../../../core/segment.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
+import { joinResponse, note, Pending, restorePending, savePending } from './pending.js'
+
+/** Requests without an answer on one connection: a one-sided capture must not grow. Real clients pipeline far fewer. */
+export const PENDING_MAX = 1024
+/** After so long a silence a client that sends ahead is taken to have had all its answers. */
+const QUIET_US = 5_000_000
+
+/** What the exchanges of a protocol look like from the start, and the names of its anomalies: `http1.response_lost` ... */
+export interface PairingNames {
+  readonly protocol: string
+  readonly responseLost: string
+  readonly responseAlone: string
+  /** Paired by time, after a loss, with evidence that nothing else was lost. */
+  readonly inferred: string
+  readonly tooMany: string
+  /** A request whose head has no end. */
+  readonly headCut: string
+}
+
+export class PairingByOrder {
+  readonly #out: ExchangeSink
+  readonly #names: PairingNames
+  /** Requests in order, from the oldest that is not handed over. */
+  #open: Pending[] = []
+  /** An answer that came before its request, where by count the next request is its own. */
+  #early: Pending | null = null
+  /** An answer with a `partner`. */
+  #doubtful: Pending | null = null
+  #requestsLost = false
+  #responsesLost = false
+  /** This client was seen to send a request before the last one was answered. */
+  #sendsAhead = false
+  /** This client was seen to wait for an answer before its next request. */
+  #waits = false
+  /** Answers of a client that sends ahead were lost: nobody can tell which. */
+  #ambiguous = false
+  #lastResponseUs = 0
+  /** When the answers went on after the last loss. */
+  #lossUs = 0
+  /** Requests and answers that began. */
+  #begun = 0
+
+  constructor(out: ExchangeSink, names: PairingNames) {
+    this.#out = out
+    this.#names = names
+  }
+
+  /** The oldest request without an answer, or null. */
+  get nextUnanswered(): Pending | null {
+    const open = this.#open
+    for (let i = 0; i < open.length; i++) if (!open[i].answered) return open[i]
+    return null
+  }
+
+  /** The request that began last, unless it is handed over. */
+  get newest(): Pending | null {
+    return this.#open[this.#open.length - 1] ?? null
+  }
+
+  /** A request begins: the exchange to fill. `requestDone` is called when it is whole. */
+  request(startUs: number): Pending {
+    const open = this.#open
+    this.#begun += 1
+    if (this.#doubtful !== null) this.#confirm(this.#doubtful)
+    const early = this.#early
+    if (early !== null) {
+      this.#early = null
+      if (!this.#requestsLost && startUs <= early.exchange.respStartUs) {
+        early.alone = false
+        early.requestDone = false
+        open.push(early)
+        return early
+      }
+      this.#standAlone(early)
+    }
+    if (open.length === 0) this.#nothingOutstanding(startUs)
+    else if (open.length >= PENDING_MAX) this.#giveUpOldest()
+    const pending = new Pending()
+    pending.exchange.protocol = this.#names.protocol
+    pending.counted = !this.#requestsLost
+    open.push(pending)
+    return pending
+  }
+
+  /** For a client that waits, what was lost before does not matter any more. */
+  #nothingOutstanding(startUs: number): void {
+    const lastUs = this.#lastResponseUs
+    if (this.#requestsLost || this.#responsesLost) {
+      if (this.#ambiguous && startUs - lastUs > QUIET_US) this.#ambiguous = false
+      if (this.#ambiguous || this.#sendsAhead) return
+      this.#requestsLost = false
+      this.#responsesLost = false
+    } else if (lastUs !== 0 && startUs >= lastUs) this.#waits = true
+  }
+
+  requestDone(pending: Pending): void {
+    pending.requestDone = true
+    const doubtful = this.#doubtful
+    if (doubtful !== null && doubtful.partner === pending) this.#joinIfDone(doubtful)
+    else if (pending.responseDone) this.#emitOpen(pending)
+  }
+
+  /** An answer begins: the exchange to fill, which may be its request's. `responseDone` is called when it is whole. */
+  response(startUs: number): Pending {
+    this.#begun += 1
+    if (this.#early !== null) this.#standAlone(this.#early)
+    this.#early = null
+    // Two answers and no request between them: one of them belongs to a request that was lost.
+    if (this.#doubtful !== null) this.#split(this.#doubtful)
+    const first = this.nextUnanswered
+    if (first === null && !this.#responsesLost && !this.#requestsLost) return (this.#early = this.#alone())
+    if (first === null || this.#responsesLost || !first.counted) return this.#byTime(startUs)
+    this.#judgeClient(first, startUs)
+    return first
+  }
+
+  /** By time, not by order of arrival: a source may hold segments of one direction back. */
+  #judgeClient(answered: Pending, startUs: number): void {
+    const open = this.#open
+    const next = open[0] === answered ? open[1] : open[open.indexOf(answered) + 1]
+    if (next !== undefined && next.exchange.reqStartUs < startUs) this.#sendsAhead = true
+  }
+
+  #byTime(startUs: number): Pending {
+    const open = this.#open
+    const from = open.findIndex((pending) => !pending.answered)
+    if (from < 0) return this.#alone()
+    let to = from
+    while (to < open.length && open[to].exchange.reqStartUs <= startUs) to++
+    if (to === from) return this.#alone()
+    const onlyOne = to - from === 1 && (this.#responsesLost || !this.#sendsAhead)
+    if (this.#ambiguous || !(onlyOne || (!this.#sendsAhead && this.#waitedBefore(open[to - 1], open[to - 2])))) {
+      this.#ambiguous = true
+      for (const pending of open.splice(from, to - from)) this.#answerLost(pending)
+      return this.#alone()
+    }
+    for (const pending of open.splice(from, to - from - 1)) this.#answerLost(pending)
+    const request = open[from]
+    note(request.exchange, this.#names.inferred)
+    const certain = !this.#responsesLost || open.length > from + 1
+    this.#responsesLost = false
+    this.#requestsLost = false
+    for (const pending of open) pending.counted = true
+    if (certain) return request
+    open.splice(from, 1)
+    const answer = this.#alone()
+    answer.partner = request
+    return (this.#doubtful = answer)
+  }
+
+  /** Did the client wait for an answer before this request? It did so before, or something came between the two. */
+  #waitedBefore(request: Pending, before: Pending): boolean {
+    const { reqStartUs } = request.exchange
+    return this.#waits || (before.exchange.reqEndUs <= this.#lossUs && this.#lossUs <= reqStartUs)
+  }
+
+  responseDone(pending: Pending): void {
+    this.#lastResponseUs = pending.exchange.respEndUs
+    pending.responseDone = true
+    if (pending === this.#early) return
+    if (pending === this.#doubtful) this.#joinIfDone(pending)
+    else if (pending.alone) this.#standAlone(pending)
+    else if (pending.requestDone) this.#emitOpen(pending)
+  }
+
+  /** Messages of unknown number were lost in this direction; what follows came at `timeUs`. */
+  lost(direction: Direction, timeUs: number): void {
+    if (direction === TO_CLIENT) {
+      this.#responsesLost = true
+      this.#lossUs = timeUs
+      return
+    }
+    this.#requestsLost = true
+    if (this.#doubtful !== null && !this.#doubtful.confirmed) this.#split(this.#doubtful)
+    if (this.#early !== null) this.#leaveAlone()
+  }
+
+  /** The client's direction ended, and all its bytes were seen. */
+  requestsEnded(): void {
+    if (this.#doubtful !== null) this.#confirm(this.#doubtful)
+  }
+
+  /** Hands over what is open. The decoder has ended the messages under way before. */
+  close(reason: CloseReason): void {
+    if (this.#tooLittle()) return
+    if (this.#doubtful !== null) this.#split(this.#doubtful)
+    if (this.#early !== null) this.#leaveAlone()
+    const lost = this.#responsesLost || this.#ambiguous || reason === 'evicted'
+    const outcome: Outcome = reason === 'reset' ? 'reset' : lost ? 'unknown' : 'no_response'
+    for (const pending of this.#open.splice(0)) this.#unanswered(pending, outcome)
+  }
+
+  /** One request without the end of its head is all there ever was: that is no proof of the protocol. */
+  #tooLittle(): boolean {
+    if (this.#begun !== 1 || this.#open.length !== 1) return false
+    const { exchange } = this.#open[0]
+    return exchange.gaps === 0 && exchange.anomalies.includes(this.#names.headCut)
+  }
+
+  #confirm(answer: Pending): void {
+    answer.confirmed = true
+    this.#joinIfDone(answer)
+  }
+
+  #joinIfDone(answer: Pending): void {
+    const request = answer.partner
+    if (request === null || !answer.confirmed || !answer.responseDone || !request.requestDone) return
+    this.#doubtful = null
+    joinResponse(request.exchange, answer.exchange)
+    this.#out.exchange(request.exchange)
+  }
+
+  /** Whose answer it is cannot be known. */
+  #split(answer: Pending): void {
+    const request = answer.partner
+    this.#doubtful = null
+    answer.partner = null
+    if (request !== null) {
+      const { exchange } = request
+      exchange.anomalies = exchange.anomalies.filter((each) => each !== this.#names.inferred)
+      // Its own messages may still be under way; then it is handed over with them.
+      if (request.requestDone) this.#answerLost(request)
+      else this.#open.unshift(request)
+    }
+    if (answer.responseDone) this.#standAlone(answer)
+    this.#responsesLost = true
+  }
+
+  #alone(): Pending {
+    const pending = new Pending()
+    pending.exchange.protocol = this.#names.protocol
+    pending.alone = true
+    pending.requestDone = true
+    return pending
+  }
+
+  #leaveAlone(): void {
+    const early = this.#early
+    this.#early = null
+    if (early?.responseDone) this.#standAlone(early)
+  }
+
+  #standAlone(pending: Pending): void {
+    note(pending.exchange, this.#names.responseAlone)
+    pending.exchange.complete = false
+    this.#out.exchange(pending.exchange)
+  }
+
+  #emitOpen(pending: Pending): void {
+    const open = this.#open
+    if (open[0] === pending) open.shift()
+    else {
+      const at = open.indexOf(pending)
+      if (at >= 0) open.splice(at, 1)
+    }
+    this.#out.exchange(pending.exchange)
+  }
+
+  #giveUpOldest(): void {
+    const oldest = this.nextUnanswered
+    if (oldest === null) return
+    this.#open.splice(this.#open.indexOf(oldest), 1)
+    note(oldest.exchange, this.#names.tooMany)
+    this.#unanswered(oldest, 'no_response')
+  }
+
+  #answerLost(pending: Pending): void {
+    note(pending.exchange, this.#names.responseLost)
+    this.#unanswered(pending, 'unknown')
+  }
+
+  #unanswered(pending: Pending, outcome: Outcome): void {
+    const { exchange } = pending
+    exchange.complete = false
+    if (exchange.outcome === 'unknown') exchange.outcome = outcome
+    this.#out.exchange(exchange)
+  }
+
+  /** `request` and `response` are the messages under way in the decoder. */
+  save(out: StateWriter, request: Pending | null, response: Pending | null): void {
+    out.bool(this.#requestsLost)
+    out.bool(this.#responsesLost)
+    out.bool(this.#sendsAhead)
+    out.bool(this.#waits)
+    out.bool(this.#ambiguous)
+    out.number(this.#lastResponseUs)
+    out.number(this.#lossUs)
+    out.number(this.#begun)
+    const all = this.#all()
+    if (response !== null && !all.includes(response)) all.push(response)
+    out.number(all.length)
+    for (const pending of all) savePending(pending, out)
+    out.number(this.#open.length)
+    // A request beside its doubtful answer is saved with it: -2.
+    const partner = this.#doubtful?.partner ?? null
+    out.number(request !== null && request === partner ? -2 : indexOf(all, request))
+    for (const each of [response, this.#early, this.#doubtful]) out.number(indexOf(all, each))
+  }
+
+  #all(): Pending[] {
+    const all = [...this.#open]
+    if (this.#early !== null) all.push(this.#early)
+    if (this.#doubtful !== null) all.push(this.#doubtful)
+    return all
+  }
+
+  /** The messages under way, as `save` was given them; null if the state cannot be read. */
+  restore(state: StateReader): { request: Pending | null; response: Pending | null } | null {
+    this.#requestsLost = state.bool()
+    this.#responsesLost = state.bool()
+    this.#sendsAhead = state.bool()
+    this.#waits = state.bool()
+    this.#ambiguous = state.bool()
+    this.#lastResponseUs = state.number()
+    this.#lossUs = state.number()
+    this.#begun = state.number()
+    const count = state.number()
+    const all: Pending[] = []
+    for (let i = 0; i < count && !state.failed; i++) all.push(restorePending(state))
+    this.#open = all.slice(0, state.number())
+    const request = state.number()
+    const response = all[state.number()] ?? null
+    this.#early = all[state.number()] ?? null
+    this.#doubtful = all[state.number()] ?? null
+    if (state.failed) return null
+    return { request: request === -2 ? (this.#doubtful?.partner ?? null) : (all[request] ?? null), response }
+  }
+}
+
+function indexOf(all: readonly Pending[], pending: Pending | null): number {
+  return pending === null ? -1 : all.indexOf(pending)
+}
