@@ -4,15 +4,15 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { nativeProgram } from '../native_program.js'
 import { capture, NO_CAPTURE, run, withCertificate } from './harness.js'
 import { flawOf, hashOf, type Said, type Stream, streamsOf } from './streams.js'
-import { program } from './workloads/compile.js'
 
 const CONNECTIONS = 48
 
 async function loop(shape: string): Promise<{ said: Said[]; streams: Stream[] }> {
   return await withCertificate(async (folder) => {
-    const loops = program('memory_bio')
+    const loops = nativeProgram('test/live/workloads/memory_bio.c')
     let said: Said[] = []
     const { segments } = await capture({ ringBytes: 64 << 20 }, async () => {
       const words = [`${folder}/cert.pem`, `${folder}/key.pem`, shape, String(CONNECTIONS)]

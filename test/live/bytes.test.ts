@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SegmentFlag } from '../../services/core/segment.js'
+import { nativeProgram } from '../native_program.js'
 import { type Captured, capture, NO_CAPTURE, run, withCertificate } from './harness.js'
 import { flawOf, hashOf, missingOf, type Said, type Stream, streamsOf } from './streams.js'
-import { program } from './workloads/compile.js'
 
 /** Every shape in one capture, since starting and ending one takes longer than all of them. */
 let captured: Captured | null = null
@@ -13,7 +13,7 @@ let all: Stream[] = []
 
 test('shapes run while captured', { skip: NO_CAPTURE }, async (t) => {
   await withCertificate(async (folder) => {
-    const shapes = program('ssl_shapes')
+    const shapes = nativeProgram('test/live/workloads/ssl_shapes.c')
     captured = await capture({ ringBytes: 64 << 20 }, async () => {
       const { stdout } = await run(shapes, [`${folder}/cert.pem`, `${folder}/key.pem`, 'all'])
       said = stdout
