@@ -277,11 +277,13 @@ test('a FIN whose last bytes are acknowledged but missing closes behind them', a
     fromClient(100, 'abc'),
     fromClient(110, '', FIN | ACK),
     fromServer(500, '', ACK, 111),
+    fromClient(103, 'late'),
   )
   assert.deepEqual(
     closes(segments).map((each) => each.position),
     [10],
   )
+  assert.equal(textOf(segments, TO_SERVER), 'abc')
 })
 
 test('a reset ends both directions; one outside the window ends nothing', async () => {
