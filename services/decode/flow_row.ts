@@ -182,16 +182,28 @@ const sharedLists: (HeaderList | null)[] = new Array(SHARED).fill(null)
 const sharedMaps: Record<string, string>[] = new Array(SHARED).fill(NO_MAP)
 let nextShared = 0
 
+const NO_PROPERTIES = {}
+
+/** A field named as what every object has: `constructor`, `__proto__`. */
+function inherited(map: Record<string, string>, name: string, value: string): void {
+  const text = Object.hasOwn(map, name) ? `${map[name]}, ${value}` : value
+  Object.defineProperty(map, name, { value: text, enumerable: true, configurable: true, writable: true })
+}
+
 /** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. */
 function headerMap(list: HeaderList): Record<string, string> {
   if (list.length === 0) return NO_MAP
   const at = sharedLists.indexOf(list)
   if (at >= 0) return sharedMaps[at]
-  const map = Object.create(null) as Record<string, string>
+  // A plain object: peers send the same names in the same order, so that maps share their hidden class.
+  const map: Record<string, string> = {}
   for (let i = 0; i < list.length; i += 2) {
     const name = list[i]
-    const known = map[name]
-    map[name] = known === undefined ? list[i + 1] : `${known}, ${list[i + 1]}`
+    if (name in NO_PROPERTIES) inherited(map, name, list[i + 1])
+    else {
+      const known = map[name]
+      map[name] = known === undefined ? list[i + 1] : `${known}, ${list[i + 1]}`
+    }
   }
   sharedLists[nextShared] = list
   sharedMaps[nextShared] = map

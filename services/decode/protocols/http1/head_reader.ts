@@ -21,15 +21,21 @@ export class HeadReader {
   readonly #lineNames: FieldName[] = []
   readonly #lineValues: string[] = []
   #lines = 0
+  /** The last block read was byte for byte the one before. */
+  #repeats = true
+  /** Lines that differed when the block after the remembered one was read; -1 until then. */
+  #usualChanges = -1
   /** After `read`: size of the block with its empty line. */
   size = 0
 
   /** The block that begins at `from`; null if its end is not here. The answer may be shared between messages: it is never changed. */
   read(bytes: Buffer, from: number, end: number): Head | null {
     const size = this.#lastSize
-    if (size > 0 && size <= end - from && this.#last.compare(bytes, from, from + size, 0, size) === 0) {
-      this.size = size
-      return this.#lastHead
+    if (this.#repeats && size > 0 && size <= end - from) {
+      if (this.#last.compare(bytes, from, from + size, 0, size) === 0) {
+        this.size = size
+        return this.#lastHead
+      }
     }
     return this.#readLines(bytes, from, end)
   }
@@ -38,11 +44,11 @@ export class HeadReader {
     const head = new Head()
     const last = this.#last
     const known = this.#lines
-    readNames.length = 0
     let line = 0
     let lastAt = 0
     let at = from
     let clean = true
+    let changes = 0
     for (;;) {
       let i = at
       let same = false
@@ -59,7 +65,8 @@ export class HeadReader {
       if (same && i < end && !isBlank(bytes[i])) {
         const name = this.#lineNames[line]
         addField(head, name, this.#lineValues[line])
-        readNames.push(name)
+        readNames[line] = name
+        readEnds[line] = i - from
         at = i
         line += 1
         continue
@@ -70,8 +77,7 @@ export class HeadReader {
       const to = i > at && bytes[i - 1] === CR ? i - 1 : i
       if (to === at) {
         this.size = i + 1 - from
-        if (clean) this.#remember(bytes, from, head)
-        return head
+        return this.#readWhole(bytes, from, head, clean, line, changes)
       }
       // Whether the line is continued shows in the byte after it.
       if (i + 1 >= end) return null
@@ -91,35 +97,52 @@ export class HeadReader {
       }
       const name = readField(head, bytes, at, to, folded)
       if (name === null) clean = false
-      else readNames.push(name)
+      else {
+        readNames[line] = name
+        readEnds[line] = next - from
+      }
+      changes += 1
       at = next
       line += 1
     }
   }
 
+  #readWhole(bytes: Buffer, from: number, head: Head, clean: boolean, lines: number, changes: number): Head {
+    if (changes === 0 && lines === this.#lines && this.#lastHead !== null && this.size === this.#lastSize) {
+      this.#repeats = true
+      return this.#lastHead
+    }
+    this.#repeats = false
+    // A block with one field that is new each time (a request id, a date) is no better to compare with than the one before.
+    if (lines === this.#lines && changes > 0) {
+      if (this.#usualChanges < 0) this.#usualChanges = changes
+      if (changes <= this.#usualChanges) return head
+    }
+    if (clean) this.#remember(bytes, from, head, lines)
+    return head
+  }
+
   /** Only blocks without oddities: one line, one field. */
-  #remember(bytes: Buffer, from: number, head: Head): void {
+  #remember(bytes: Buffer, from: number, head: Head, lines: number): void {
     const size = this.size
-    const lines = head.fields.length >> 1
     if (size > MEMO_BYTES_MAX || lines > MEMO_LINES_MAX || head.anomalies.length > 0 || head.truncated) return
     if (this.#last.length < size) this.#last = Buffer.allocUnsafeSlow(Math.max(256, 1 << (32 - Math.clz32(size - 1))))
     bytes.copy(this.#last, 0, from, from + size)
     this.#lastSize = size
     this.#lastHead = head
     this.#lines = lines
-    let at = 0
+    this.#usualChanges = -1
     for (let line = 0; line < lines; line++) {
-      while (this.#last[at] !== LF) at++
-      at += 1
-      this.#lineEnds[line] = at
+      this.#lineEnds[line] = readEnds[line]
       this.#lineNames[line] = readNames[line]
       this.#lineValues[line] = head.fields[line * 2 + 1]
     }
   }
 }
 
-/** Names of the block being read. */
+/** Of the block being read: names of its field lines and where they end. */
 const readNames: FieldName[] = []
+const readEnds: number[] = []
 const NOTHING: Buffer = Buffer.alloc(0)
 
 function isBlank(byte: number): boolean {

@@ -52,11 +52,17 @@ function methodHash(bytes: Buffer, from: number, to: number): number {
   return hash
 }
 
+/** The known method that these bytes are, or null. */
+function knownMethod(bytes: Buffer, from: number, to: number): string | null {
+  const known = METHOD_TEXTS.get(methodHash(bytes, from, to))
+  if (known === undefined || known.length !== to - from) return null
+  for (let i = 0; i < known.length; i++) if (known.charCodeAt(i) !== bytes[from + i]) return null
+  return known
+}
+
 /** The text of a method without making a new string for the usual ones. */
 export function methodText(bytes: Buffer, from: number, to: number): string {
-  const known = METHOD_TEXTS.get(methodHash(bytes, from, to))
-  if (known !== undefined && known.length === to - from) return known
-  return bytes.toString('latin1', from, to)
+  return knownMethod(bytes, from, to) ?? bytes.toString('latin1', from, to)
 }
 
 export class RequestLine {
@@ -112,8 +118,7 @@ export function fieldFollows(bytes: Buffer, from: number, end: number): number {
 }
 
 export function isKnownMethod(bytes: Buffer, from: number, to: number): boolean {
-  const known = METHOD_TEXTS.get(methodHash(bytes, from, to))
-  return known !== undefined && known.length === to - from && known === bytes.toString('latin1', from, to)
+  return knownMethod(bytes, from, to) !== null
 }
 
 const LONGEST_METHOD = 16
