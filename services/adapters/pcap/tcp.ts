@@ -251,9 +251,9 @@ export class TcpTracker {
     if (half.closed) return
     const acknowledged = half.ackedPosition >= half.finPosition && half.held.length === 0
     if (half.position < half.finPosition && !acknowledged) return
-    // Bytes that were acknowledged and are not here by now come too late.
-    half.advance(half.finPosition - half.position)
-    this.#close(connection, half, direction, half.finPosition, packet.timeUs, packet.timeRestNs, 0)
+    // Bytes that were acknowledged and are not here by now come too late; data held from before the FIN may lie behind it.
+    half.advance(Math.max(0, half.finPosition - half.position))
+    this.#close(connection, half, direction, half.position, packet.timeUs, packet.timeRestNs, 0)
   }
 
   #close(
