@@ -153,7 +153,9 @@ test('tshark: every request and status it sees in the http1 group', { skip }, as
     const statuses = flows
       .map((flow) => flow.status_code)
       .concat(
-        flows.flatMap((f) => ((f.attrs['http.response.interim_status_codes'] ?? '').split(',').filter(Boolean).map(Number))),
+        flows.flatMap((f) =>
+          (f.attrs['http.response.interim_status_codes'] ?? '').split(',').filter(Boolean).map(Number),
+        ),
       )
     for (const line of readFileSync(list, 'utf8').split('\n').filter(Boolean)) {
       const frame = JSON.parse(line) as Record<string, string[] | undefined>

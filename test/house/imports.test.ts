@@ -24,7 +24,7 @@ test('imports follow the arrows', () => {
   const wrong: string[] = []
   const files = readdirSync(SERVICES, { recursive: true })
     .map(String)
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .filter((name) => name.endsWith('.ts') && !/\.(test|bench)\.ts$/.test(name))
   assert.ok(files.length > 40)
   for (const file of files) {
     const rule = RULES.find(({ from }) => from.test(file))
@@ -50,7 +50,7 @@ const ENVIRONMENT = ['adapters/chdb/data_dir.ts', 'adapters/chdb/engine_process.
 
 test('below the edges nothing reads the environment or writes to the console', () => {
   for (const file of readdirSync(SERVICES, { recursive: true }).map(String)) {
-    if (!file.endsWith('.ts') || file.endsWith('.test.ts') || file.startsWith('cli/')) continue
+    if (!file.endsWith('.ts') || /\.(test|bench)\.ts$/.test(file) || file.startsWith('cli/')) continue
     const text = readFileSync(join(SERVICES, file), 'utf8')
     assert.doesNotMatch(text, /console\./, file)
     // Where the store lies by default, and what its engine's process inherits.
