@@ -49,7 +49,7 @@ export class Embedded {
     try {
       for await (const batch of source.batches()) {
         this.#pipeline.push(batch)
-        if (this.#batcher.full) await this.#batcher.flush()
+        if (this.#batcher.full || this.#batcher.failed) await this.#batcher.flush()
       }
     } finally {
       clearInterval(timer)

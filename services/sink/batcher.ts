@@ -18,6 +18,7 @@ export class StoreBatcher {
   #blocks = 0
   #timer: NodeJS.Timeout | null = null
   #flushing: Promise<void> | null = null
+  #failure: unknown = null
   inserted = 0
   retries = 0
 
@@ -29,8 +30,20 @@ export class StoreBatcher {
 
   add<T extends TableName>(table: T, row: TableRows[T]): void {
     this.#waiting[table].push(row)
-    if (this.#waiting[table].length >= BLOCK_ROWS_MAX) void this.flush()
-    else this.#timer ??= setTimeout(() => void this.flush(), AGE_MS)
+    if (this.#waiting[table].length >= BLOCK_ROWS_MAX) this.#flushLater()
+    else this.#timer ??= setTimeout(() => this.#flushLater(), AGE_MS)
+  }
+
+  /** Nobody waits for this flush: what it fails with is thrown by the next one that somebody waits for. */
+  #flushLater(): void {
+    this.flush().catch((error: unknown) => {
+      this.#failure ??= error
+    })
+  }
+
+  /** A store that refuses for good was found: the producer should end. */
+  get failed(): boolean {
+    return this.#failure !== null
   }
 
   get waiting(): number {
@@ -46,6 +59,7 @@ export class StoreBatcher {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     while (this.#flushing !== null) await this.#flushing
+    if (this.#failure !== null) throw this.#failure
     if (this.waiting === 0) return
     this.#flushing = this.#flushAll()
     try {
