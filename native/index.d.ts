@@ -84,6 +84,6 @@ export interface ProbePlan {
 }
 
 export interface Addon {
-  openCapture(options: CaptureOptions, onBatch: (batch: Buffer, segments: number) => void): Capture
+  openCapture(options: CaptureOptions, onBatch: (batch: Buffer, payloadBytes: number) => void): Capture
   planProbes(path: string, mode?: 'emulated' | 'conventional'): ProbePlan
 }

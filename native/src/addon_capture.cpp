@@ -72,6 +72,18 @@ Options read_options(const Napi::Object &from) {
   return options;
 }
 
+// Who waits until every batch has reached JavaScript.
+struct HandedOver {
+  bool done = false;
+  std::vector<Napi::Promise::Deferred> waiting;
+
+  void settle(Napi::Env env) {
+    done = true;
+    for (const auto &deferred : waiting) deferred.Resolve(env.Undefined());
+    waiting.clear();
+  }
+};
+
 class Capture : public Napi::ObjectWrap<Capture> {
  public:
   static Napi::FunctionReference constructor;
@@ -85,7 +97,9 @@ class Capture : public Napi::ObjectWrap<Capture> {
 
   explicit Capture(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Capture>(info) {
     options_ = read_options(info[0].As<Napi::Object>());
-    deliver_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "klartext batches", options_.queue_batches, 1);
+    // The finalizer runs when the last queued batch has been handed over, perhaps after this object is gone.
+    deliver_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "klartext batches", options_.queue_batches, 1,
+                                             [handed_over = handed_over_](Napi::Env env) { handed_over->settle(env); });
     delivering_ = true;
   }
 
@@ -126,7 +140,7 @@ class Capture : public Napi::ObjectWrap<Capture> {
         free_batch(*done);
         delete done;
       }, given);
-      callback.Call({buffer, Napi::Number::New(env, given->segments)});
+      callback.Call({buffer, Napi::Number::New(env, static_cast<double>(given->payload_bytes))});
     });
     if (status == napi_ok) return true;
     delete owned;
@@ -189,25 +203,6 @@ class Capture : public Napi::ObjectWrap<Capture> {
     return result;
   }
 
-  // Ends the capture and hands the last batches over, off the JavaScript thread.
-  class StopWorker : public Napi::AsyncWorker {
-   public:
-    StopWorker(Napi::Env env, Capture &capture)
-        : Napi::AsyncWorker(env), capture_(capture), self_(Napi::Persistent(capture.Value())), deferred_(Napi::Promise::Deferred::New(env)) {}
-    Napi::Promise promise() const { return deferred_.Promise(); }
-    void Execute() override { capture_.halt(); }
-    void OnOK() override {
-      capture_.release();
-      deferred_.Resolve(Env().Undefined());
-      (new DetachWorker(Env(), capture_))->Queue();
-    }
-
-   private:
-    Capture &capture_;
-    Napi::ObjectReference self_;
-    Napi::Promise::Deferred deferred_;
-  };
-
   // Takes the silent probes away, which may last seconds: nobody waits for it but the process's end.
   class DetachWorker : public Napi::AsyncWorker {
    public:
@@ -220,11 +215,32 @@ class Capture : public Napi::ObjectWrap<Capture> {
     Napi::ObjectReference self_;
   };
 
+  // Ends the capture off the JavaScript thread; the last batches are in the queue when it is done.
+  class StopWorker : public Napi::AsyncWorker {
+   public:
+    StopWorker(Napi::Env env, Capture &capture) : Napi::AsyncWorker(env), capture_(capture), self_(Napi::Persistent(capture.Value())) {}
+    void Execute() override { capture_.halt(); }
+    void OnOK() override {
+      capture_.release();
+      (new DetachWorker(Env(), capture_))->Queue();
+    }
+
+   private:
+    Capture &capture_;
+    Napi::ObjectReference self_;
+  };
+
+  // Resolves when all that was captured has been handed to onBatch.
   Napi::Value stop(const Napi::CallbackInfo &info) {
-    auto *worker = new StopWorker(info.Env(), *this);
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    return promise;
+    const Napi::Env env = info.Env();
+    const auto deferred = Napi::Promise::Deferred::New(env);
+    if (handed_over_->done) {
+      deferred.Resolve(env.Undefined());
+      return deferred.Promise();
+    }
+    handed_over_->waiting.push_back(deferred);
+    if (handed_over_->waiting.size() == 1) (new StopWorker(env, *this))->Queue();
+    return deferred.Promise();
   }
 
   void halt() {
@@ -245,6 +261,7 @@ class Capture : public Napi::ObjectWrap<Capture> {
   Programs programs_;
   std::unique_ptr<LibraryWatch> libraries_;
   std::unique_ptr<RingReader> reader_;
+  std::shared_ptr<HandedOver> handed_over_ = std::make_shared<HandedOver>();
   Napi::ThreadSafeFunction deliver_;
   bool delivering_ = false;
 };

@@ -4,27 +4,15 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import avro from 'avsc'
+import { typeWithBigInt } from '../../test/fakes/avro_long.js'
 import { REPO_ROOT } from '../core/repo_root.js'
 import { decodeSegmentBatch } from '../core/wire/segment_batch.js'
 
 const DRIVER = join(REPO_ROOT, 'native/build/test/avro_batch_driver')
 const skip = existsSync(DRIVER) ? false : 'native/build/test/avro_batch_driver is not built (make -C native)'
 
-const bigLong = avro.types.LongType.__with({
-  fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
-  toBuffer: (value: bigint) => {
-    const bytes = Buffer.alloc(8)
-    bytes.writeBigInt64LE(value)
-    return bytes
-  },
-  fromJSON: BigInt,
-  toJSON: Number,
-  isValid: (value: unknown) => typeof value === 'bigint',
-  compare: (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0),
-})
 const schema = JSON.parse(readFileSync(join(REPO_ROOT, 'schemas/avro/segment_batch.avsc'), 'utf8'))
-const type = avro.Type.forSchema(schema, { registry: { long: bigLong } })
+const type = typeWithBigInt(schema)
 
 const TRANSPORTS = ['tcp', 'udp', 'unix']
 const SIDES = ['unknown', 'client', 'server']

@@ -1,6 +1,6 @@
 /** The kernel as a source of segments. */
 import { hostname } from 'node:os'
-import type { Capture, CaptureOptions, CaptureStats, Library } from '../../native/index.js'
+import type { Capture, CaptureOptions, CaptureStats, Count, Library } from '../../native/index.js'
 import { KlartextError } from '../core/errors.js'
 import { DECODER_VERSION } from '../core/flow.js'
 import type { SegmentSource } from '../core/ports/source.js'
@@ -13,10 +13,10 @@ import { whyNoCapture } from './requirements.js'
 
 export type NativeSourceOptions = Omit<CaptureOptions, 'objectPath' | 'version'>
 
-/**
- * Inert until `start`. Batches wait in a list of at most the addon's queue plus what one turn of the event loop brings;
- * a consumer that falls behind makes the addon drop whole batches, counted as `queue_full`.
- */
+/** Batches of 256 KiB that wait for the consumer: beyond 64 MiB the newest are dropped, as the addon does with its own queue. */
+const WAITING_BATCHES_MAX = 256
+
+/** Inert until `start`. A consumer that falls behind costs whole batches, counted to the byte as `queue_full`. */
 export class NativeSource implements SegmentSource {
   readonly #options: NativeSourceOptions
   readonly #report: CoverageReport
@@ -24,6 +24,7 @@ export class NativeSource implements SegmentSource {
   #batches: Buffer[] = []
   #wake: (() => void) | null = null
   #ended = false
+  #dropped: Count = { count: 0, bytes: 0 }
 
   constructor(options: NativeSourceOptions = {}) {
     this.#options = { node: hostname(), ...options }
@@ -37,10 +38,7 @@ export class NativeSource implements SegmentSource {
     const addon = loadAddon()
     this.#capture = addon.openCapture(
       { ...this.#options, objectPath: BPF_OBJECT_PATH, version: DECODER_VERSION },
-      (batch) => {
-        this.#batches.push(batch)
-        this.#wake?.()
-      },
+      (batch, payloadBytes) => this.#take(batch, payloadBytes),
     )
     try {
       this.#capture.start()
@@ -49,12 +47,18 @@ export class NativeSource implements SegmentSource {
     }
   }
 
+  #take(batch: Buffer, payloadBytes: number): void {
+    if (this.#batches.length >= WAITING_BATCHES_MAX) {
+      this.#dropped = { count: this.#dropped.count + 1, bytes: this.#dropped.bytes + payloadBytes }
+      return
+    }
+    this.#batches.push(batch)
+    this.#wake?.()
+  }
+
   /** What was captured before still comes out of the iterators, which then end. */
   async stop(): Promise<void> {
     await this.#capture?.stop()
-    // The last batches were queued before the capture ended; they arrive with the next turns of the event loop.
-    await new Promise((resolve) => setImmediate(resolve))
-    await new Promise((resolve) => setTimeout(resolve, 20))
     this.#ended = true
     this.#wake?.()
   }
@@ -76,7 +80,11 @@ export class NativeSource implements SegmentSource {
   }
 
   stats(): CaptureStats | null {
-    return this.#capture?.stats() ?? null
+    const stats = this.#capture?.stats()
+    if (stats === undefined) return null
+    const { count, bytes } = stats.lost.queue_full
+    const queueFull = { count: count + this.#dropped.count, bytes: bytes + this.#dropped.bytes }
+    return { ...stats, lost: { ...stats.lost, queue_full: queueFull } }
   }
 
   libraries(): Library[] {
@@ -85,7 +93,7 @@ export class NativeSource implements SegmentSource {
 
   /** Since the last call. */
   coverage(): CoverageRow[] {
-    if (this.#capture === null) return []
-    return this.#report.rows(this.#capture.stats(), this.#capture.libraries(), Date.now() * 1000)
+    const stats = this.stats()
+    return stats === null ? [] : this.#report.rows(stats, this.libraries(), Date.now() * 1000)
   }
 }

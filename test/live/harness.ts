@@ -1,7 +1,6 @@
 /** Runs something while the host is captured, and gives what was captured of it. */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +13,8 @@ import type { Segment } from '../../services/core/segment.js'
 import { DecodePipeline } from '../../services/decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
 import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
+
+export { freePort } from '../../services/cli/demo/free_port.js'
 
 export const run = promisify(execFile)
 
@@ -81,14 +82,4 @@ export async function withCertificate<T>(use: (folder: string) => Promise<T>): P
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

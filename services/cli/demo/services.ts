@@ -1,11 +1,11 @@
 /** Small real HTTPS services that call each other: nginx (shared libssl), a Node service (OpenSSL inside), curl, Python. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KlartextError } from '../../core/errors.js'
+import { freePort } from './free_port.js'
 
 const ORDERS_SERVICE = `
 import https from 'node:https'
@@ -149,14 +149,4 @@ http {
   }
 }
 `
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -1,10 +1,10 @@
 /** The server that is measured: one nginx worker, TLS with keep-alive, answers of 200 bytes, on a free loopback port. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../../services/cli/demo/free_port.js'
 
 export class Nginx {
   readonly folder = mkdtempSync(join(tmpdir(), 'klartext-bench-'))
@@ -45,14 +45,4 @@ export class Nginx {
     this.#master?.kill('SIGTERM')
     rmSync(this.folder, { recursive: true, force: true })
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }
