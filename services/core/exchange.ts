@@ -34,6 +34,9 @@ export class Exchange {
   traceId = ''
   spanId = ''
   requestId = ''
+  /** What the exchange itself told of TLS; `''` = what the connection knows. */
+  tlsVersion = ''
+  sni = ''
   /** A credential or user name in clear; the host hashes it before it reaches a row. */
   principal = ''
   /** Both request and response were seen from first to last byte. */

@@ -22,10 +22,20 @@ export const SWITCH = -2
 /** "Not my protocol after all": the host forgets this decoder and probes once more from here. */
 export const WITHDRAW = -3
 
+/** What may stay in clear of a flow of this protocol where policy keeps metadata only. */
+export interface Privacy {
+  /** `resource` with values taken out and its shape kept: `/a?user=***`, `SELECT * FROM t WHERE id = ?`. */
+  maskResource(resource: string): string
+  /** Names in `attrs` that never hold data of the application; the others are dropped. */
+  readonly attrsKept: ReadonlySet<string>
+}
+
 export interface Protocol {
   /** Metric label, golden folder, column value. */
   readonly name: string
-  readonly transport: Transport
+  readonly transports: readonly Transport[]
+  /** By the `protocol` column of the flows this decoder makes: usually one, `http2` makes `grpc` too. */
+  readonly privacy: Readonly<Record<string, Privacy>>
   /**
    * Pure. `head` holds the first bytes of `direction`, at most PROBE_BYTES_MAX. A connection may be joined mid-way and
    * client and server may be turned; `direction` is then the best guess.
@@ -36,7 +46,23 @@ export interface Protocol {
    * only come from the other end. The host asks where roles were guessed.
    */
   turned(head: Cursor, direction: Direction): boolean
-  open(out: ExchangeSink): Decoder
+  /** `begin` tells how the connection came to this protocol. */
+  open(out: ExchangeSink, begin: Begin): Decoder
+}
+
+export interface Begin {
+  /** On `udp` each call of `parse` is given one datagram, whole: the cursor is `ended`. */
+  readonly transport: Transport
+  /** The protocol spoken before, where that one handed over; otherwise null. */
+  readonly handover: Handover | null
+}
+
+/** What a decoder that answers SWITCH knows of what follows. */
+export interface Handover {
+  /** Name of the protocol that follows, which is then opened without a probe; `''` = nobody said, the host probes. */
+  readonly protocol: string
+  /** The exchange that asked for it (already handed over, not to be changed): its host, resource and trace go on to hold. */
+  readonly exchange: Exchange
 }
 
 export interface Decoder {
@@ -54,6 +80,8 @@ export interface Decoder {
   end(direction: Direction, timeUs: number): void
   /** Hand over what is still open: unanswered requests, unfinished bodies. */
   close(reason: CloseReason, timeUs: number): void
+  /** Asked once `parse` has answered SWITCH. Decoders that never do leave it out. */
+  handover?(): Handover | null
   /** Protocol state for a checkpoint, versioned. */
   save(out: StateWriter): void
   /** False if the state cannot be read: the host treats the connection as joined mid-way. */

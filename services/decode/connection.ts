@@ -59,6 +59,16 @@ export class Connection {
     return half === this.toServer ? TO_SERVER : TO_CLIENT
   }
 
+  /** The two directions, first the one whose waiting bytes came first. */
+  inTimeOrder(): Half[] {
+    const { toServer, toClient } = this
+    const clientFirst =
+      toClient.cursor.length === 0 ||
+      (toServer.cursor.length > 0 &&
+        toServer.cursor.timeUs(toServer.cursor.pos) <= toClient.cursor.timeUs(toClient.cursor.pos))
+    return clientFirst ? [toServer, toClient] : [toClient, toServer]
+  }
+
   /** Client and server were guessed the wrong way round: what is kept so far changes places. */
   turn(): void {
     this.turned ^= 1

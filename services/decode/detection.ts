@@ -25,7 +25,7 @@ export function detect(
   let bestVerdict = 0
   let undecided = false
   for (const protocol of protocols) {
-    if (protocol.transport !== transport) continue
+    if (!protocol.transports.includes(transport)) continue
     const verdict = protocol.probe(head, direction)
     if (verdict === UNDECIDED) undecided = true
     else if (verdict !== NO && verdict > bestVerdict) {

@@ -4,7 +4,16 @@
  * connection only.
  */
 import type { Exchange } from '../core/exchange.js'
-import { BAD, type CloseReason, type ExchangeSink, MORE, type Protocol, SWITCH, WITHDRAW } from '../core/protocol.js'
+import {
+  BAD,
+  type CloseReason,
+  type ExchangeSink,
+  type Handover,
+  MORE,
+  type Protocol,
+  SWITCH,
+  WITHDRAW,
+} from '../core/protocol.js'
 import type { UndecodedReason } from '../core/rows.js'
 import type { Accounting, SkipReason } from './accounting.js'
 import type { Connection } from './connection.js'
@@ -86,6 +95,7 @@ export class Driver {
     // A datagram is a message: nothing of the one before belongs to it.
     if (connection.info.transport === 'udp' && half.cursor.length > 0) this.#skip(half, half.cursor.length, 'cut')
     half.append(payload, timeUs)
+    if (connection.info.transport === 'udp') half.cursor.ended = true
     if (connection.stage === 'probing') this.#probe(connection, half)
     else this.#parse(connection, half)
     half.settle()
@@ -133,7 +143,7 @@ export class Driver {
     connection.stage = 'decoding'
     connection.protocol = found.protocol
     connection.reason = ''
-    const decoder = found.protocol.open(this.#sink)
+    const decoder = found.protocol.open(this.#sink, { transport: connection.info.transport, handover: null })
     connection.decoder = decoder
     const other = connection.other(half)
     for (const each of [half, other]) {
@@ -232,6 +242,7 @@ export class Driver {
 
   /** Another protocol follows, or this never was the one: the decoder is closed and the bytes are probed once more. */
   #probeAgain(connection: Connection, why: number): void {
+    const handover = why === SWITCH ? (connection.decoder?.handover?.() ?? null) : null
     connection.decoder?.close('switched', connection.lastUs)
     connection.decoder = null
     if (why === WITHDRAW && connection.withdrawn) return this.#giveUp(connection, 'withdrawn')
@@ -247,11 +258,24 @@ export class Driver {
       half.cursor.searchedBytes = 0
       half.cursor.waits = false
     }
+    const named = this.#protocols.find((protocol) => protocol.name === handover?.protocol)
+    if (handover !== null && named !== undefined) return this.#openNamed(connection, named, handover)
     for (const half of [connection.toServer, connection.toClient]) {
       if (half.cursor.length > 0 && connection.decoder === null && this.#probing(connection)) {
         this.#probe(connection, half)
         half.settle()
       }
+    }
+  }
+
+  /** The protocol before has said what follows. */
+  #openNamed(connection: Connection, protocol: Protocol, handover: Handover): void {
+    connection.stage = 'decoding'
+    connection.protocol = protocol
+    connection.decoder = protocol.open(this.#sink, { transport: connection.info.transport, handover })
+    for (const half of connection.inTimeOrder()) {
+      this.#parse(connection, half)
+      half.settle()
     }
   }
 

@@ -101,7 +101,7 @@ export class FlowRow implements Flow {
   request_id: string
   principal: string
   tls_version: string
-  sni = ''
+  sni: string
   findings: readonly string[]
   pii = NO_TEXTS
   redactions = NO_TEXTS
@@ -163,7 +163,8 @@ export class FlowRow implements Flow {
     this.span_id = exchange.spanId
     this.request_id = exchange.requestId
     this.principal = exchange.principal
-    this.tls_version = context.tlsVersion
+    this.tls_version = exchange.tlsVersion !== '' ? exchange.tlsVersion : context.tlsVersion
+    this.sni = exchange.sni
     this.findings = exchange.anomalies
     this.complete = exchange.complete ? 1 : 0
     this.gaps = exchange.gaps

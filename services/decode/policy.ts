@@ -2,6 +2,8 @@
 import { createHmac } from 'node:crypto'
 import { KlartextError } from '../core/errors.js'
 import type { Flow } from '../core/flow.js'
+import type { Privacy } from '../core/protocol.js'
+import { PROTOCOLS } from './protocols/registry.js'
 
 /** `metadata`: all columns, but no header values beyond the list, query values masked. `full`: everything. */
 export type PolicyLevel = 'metadata' | 'full'
@@ -42,6 +44,10 @@ const CREDENTIAL_HEADERS = new Set([
   'x-api-key',
   'x-auth-token',
 ])
+
+/** What each protocol says of its own flows. */
+const PRIVACY = new Map<string, Privacy>(PROTOCOLS.flatMap((protocol) => Object.entries(protocol.privacy)))
+const NO_NAMES: ReadonlySet<string> = new Set()
 
 const PRINCIPAL_CACHE_MAX = 4096
 
@@ -87,25 +93,16 @@ export class FlowPolicy {
     if (flow.principal !== '') flow.principal = this.#hash(flow.principal)
     if (this.#config.level === 'full') return
     const redactions: string[] = []
-    const masked = maskQuery(flow.resource)
+    const privacy = PRIVACY.get(flow.protocol)
+    const masked = privacy === undefined ? '' : privacy.maskResource(flow.resource)
     if (masked !== flow.resource) {
       flow.resource = masked
-      redactions.push('resource.query')
+      redactions.push('resource')
     }
-    flow.req_headers = this.#keep(flow.req_headers, redactions, 'req_headers')
-    flow.resp_headers = this.#keep(flow.resp_headers, redactions, 'resp_headers')
+    flow.attrs = keep(flow.attrs, privacy?.attrsKept ?? NO_NAMES, redactions, 'attrs')
+    flow.req_headers = keep(flow.req_headers, this.#headersKept, redactions, 'req_headers')
+    flow.resp_headers = keep(flow.resp_headers, this.#headersKept, redactions, 'resp_headers')
     if (redactions.length > 0) flow.redactions = redactions
-  }
-
-  #keep(headers: Record<string, string>, redactions: string[], column: string): Record<string, string> {
-    let dropped = false
-    const kept: Record<string, string> = {}
-    for (const name in headers) {
-      if (this.#headersKept.has(name)) kept[name] = headers[name]
-      else dropped = true
-    }
-    if (dropped) redactions.push(column)
-    return kept
   }
 
   #hash(principal: string): string {
@@ -119,11 +116,18 @@ export class FlowPolicy {
   }
 }
 
-/** `/a?user=bob&flag` -> `/a?user=***&flag`: names stay, since they tell the shape of a call; values go. User info too. */
-export function maskQuery(target: string): string {
-  const bare = target.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@?#]*@/i, '$1***@')
-  const at = bare.indexOf('?')
-  if (at < 0) return bare
-  const query = bare.slice(at + 1)
-  return `${bare.slice(0, at + 1)}${query.replace(/=[^&;#]*/g, '=***')}`
+function keep(
+  values: Record<string, string>,
+  names: ReadonlySet<string>,
+  redactions: string[],
+  column: string,
+): Record<string, string> {
+  let dropped = false
+  const kept: Record<string, string> = {}
+  for (const name in values) {
+    if (names.has(name)) kept[name] = values[name]
+    else dropped = true
+  }
+  if (dropped) redactions.push(column)
+  return kept
 }

@@ -1,7 +1,9 @@
 /**
  * Golden files: wire bytes and the flows they must give, one behaviour per file. In a `wire` block a line is `>` (client) or
- * `<` (server), `!` behind it where that end then closes, and the bytes as a JSON string with one character per byte. In a
- * `flows` block a line is method, host, target, status, request and response body bytes.
+ * `<` (server), `!` behind it where that end then closes, and the bytes as a JSON string with one character per byte (`hex`
+ * in front: two digits per byte, blanks between them as you like). A `wire udp` block holds datagrams. In a `flows` block a line is method, host,
+ * resource, status, request and response body bytes, a text with blanks in it as a JSON string and an empty one as `-`; then
+ * whatever else is to be checked, as `column=value` or `attrs.name=value`.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,10 +17,20 @@ export interface Said {
   readonly timeUs: number
 }
 
+/** One line of a `flows` block. */
+export interface ExpectedFlow {
+  readonly text: string
+  readonly resource: string
+  readonly statusCode: number
+  /** What is checked beyond the six usual columns: `outcome`, `attrs.db.namespace` ... */
+  readonly more: readonly string[]
+}
+
 export interface Golden {
   readonly name: string
+  readonly transport: 'tcp' | 'udp'
   readonly wire: readonly Said[]
-  readonly flows: readonly string[]
+  readonly flows: readonly ExpectedFlow[]
 }
 
 const STEP_US = 1000
@@ -30,14 +42,14 @@ export function readGoldens(folder: string): Golden[] {
     .sort()
     .map((name) => {
       const text = readFileSync(join(folder, name), 'utf8')
-      const wire = block(text, 'wire').map((line, i): Said => {
-        const match = /^([<>])(!?) (".*")$/.exec(line)
-        if (match === null) throw new Error(`${name}: not a wire line: ${line}`)
-        const direction = match[1] === '>' ? TO_SERVER : TO_CLIENT
-        const bytes = Buffer.from(JSON.parse(match[3]) as string, 'latin1')
-        return { direction, bytes, closes: match[2] === '!', timeUs: START_US + i * STEP_US }
-      })
-      return { name: name.slice(0, -3), wire, flows: block(text, 'flows') }
+      const datagrams = block(text, 'wire udp')
+      const wire = (datagrams.length > 0 ? datagrams : block(text, 'wire')).map((line, i) => wireLine(name, line, i))
+      return {
+        name: name.slice(0, -3),
+        transport: datagrams.length > 0 ? 'udp' : 'tcp',
+        wire,
+        flows: block(text, 'flows').map(expectedFlow),
+      }
     })
 }
 
@@ -46,6 +58,50 @@ function block(text: string, kind: string): string[] {
   return match === null ? [] : match[1].split('\n').filter(Boolean)
 }
 
-export function flowText(flow: Flow): string {
-  return `${flow.method} ${flow.host} ${flow.resource} ${flow.status_code} ${flow.req_bytes} ${flow.resp_bytes}`
+function wireLine(file: string, line: string, index: number): Said {
+  const match = /^([<>])(!?) (?:(".*")|hex ([0-9a-f ]*))$/i.exec(line)
+  if (match === null) throw new Error(`${file}: not a wire line: ${line}`)
+  const bytes =
+    match[3] !== undefined
+      ? Buffer.from(JSON.parse(match[3]) as string, 'latin1')
+      : Buffer.from(match[4].replaceAll(' ', ''), 'hex')
+  const direction = match[1] === '>' ? TO_SERVER : TO_CLIENT
+  return { direction, bytes, closes: match[2] === '!', timeUs: START_US + index * STEP_US }
+}
+
+/** Words between blanks; a part in double quotes is a JSON string and may hold blanks. */
+const WORD = /(?:[^\s"]|"(?:[^"\\]|\\.)*")+/g
+
+function expectedFlow(line: string): ExpectedFlow {
+  const words = line.match(WORD) ?? []
+  if (words.length < 6) throw new Error(`not a flow line: ${line}`)
+  const resource = words[2] === '-' ? '' : words[2].startsWith('"') ? (JSON.parse(words[2]) as string) : words[2]
+  const more = words.slice(6).map((word) => word.slice(0, word.indexOf('=')))
+  return { text: words.join(' '), resource, statusCode: Number(words[3]), more }
+}
+
+/** A flow as a line; `more` names what to show beyond the usual columns. */
+export function flowText(flow: Flow, more: readonly string[] = []): string {
+  const { method, host, resource, status_code, req_bytes, resp_bytes } = flow
+  const usual = [method, host, resource, status_code, req_bytes, resp_bytes].map(word)
+  return [...usual, ...more.map((name) => `${name}=${word(valueOf(flow, name))}`)].join(' ')
+}
+
+/** All of them, each with what its expected line shows. */
+export function flowTexts(flows: readonly Flow[], expected: readonly ExpectedFlow[]): string[] {
+  return flows.map((flow, i) => flowText(flow, expected[i]?.more))
+}
+
+function valueOf(flow: Flow, name: string): string | number {
+  const dot = name.indexOf('.')
+  const column = dot < 0 ? name : name.slice(0, dot)
+  const value = (flow as unknown as Record<string, unknown>)[column]
+  if (dot >= 0) return (value as Record<string, string> | undefined)?.[name.slice(dot + 1)] ?? ''
+  return Array.isArray(value) ? value.join(',') : (value as string | number)
+}
+
+function word(value: string | number): string {
+  const text = String(value)
+  if (text === '') return '-'
+  return /^[!#-~]+$/.test(text) && text !== '-' ? text : JSON.stringify(text)
 }

@@ -1,6 +1,6 @@
 /** What the header fields of a message say: its framing, what a flow shows, and the fields themselves (RFC 9112 section 5). */
-import { readCorrelation } from './correlation.js'
-import { principalOf } from './credentials.js'
+import { readCorrelation } from '../http_semantics/correlation.js'
+import { principalOf } from '../http_semantics/credentials.js'
 import { FieldKind, type FieldName, fieldName } from './field_names.js'
 
 /** A head without a length field for its body. */

@@ -4,12 +4,14 @@ import {
   type CloseReason,
   type Decoder,
   type ExchangeSink,
+  type Handover,
   type Protocol,
   SWITCH,
   type Verdict,
 } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 import { PairingByOrder } from '../pairing/by_order.js'
 import { findMessage, isResponse, probeHead } from './probe.js'
 import { RequestSide } from './request_side.js'
@@ -17,7 +19,8 @@ import { ResponseSide } from './response_side.js'
 
 export const http1: Protocol = {
   name: 'http1',
-  transport: 'tcp',
+  transports: ['tcp', 'unix'],
+  privacy: { http1: HTTP_PRIVACY },
   probe: (head: Cursor): Verdict => probeHead(head),
   turned: (head: Cursor, direction: Direction) => isResponse(head) === (direction === TO_SERVER),
   open: (out: ExchangeSink): Decoder => new Http1Decoder(out),
@@ -32,7 +35,7 @@ const NAMES = {
   headCut: 'http1.head_cut',
 } as const
 
-const STATE_VERSION = 2
+const STATE_VERSION = 3
 
 class Http1Decoder implements Decoder {
   readonly #pairing: PairingByOrder
@@ -46,7 +49,7 @@ class Http1Decoder implements Decoder {
   }
 
   parse(direction: Direction, input: Cursor): number {
-    if (this.#responses.switching) return SWITCH
+    if (this.#responses.switching !== null) return SWITCH
     return direction === TO_SERVER ? this.#requests.parse(input) : this.#responses.parse(input)
   }
 
@@ -72,6 +75,10 @@ class Http1Decoder implements Decoder {
     this.#responses.cut()
     this.#requests.cut()
     this.#pairing.close(reason)
+  }
+
+  handover(): Handover | null {
+    return this.#responses.switching
   }
 
   save(out: StateWriter): void {

@@ -1,9 +1,10 @@
 /** Responses of HTTP/1 (RFC 9112 section 4 and 6.3), with HTTP/0.9's bare bodies. */
 import type { Cursor } from '../../../core/cursor.js'
-import type { Outcome } from '../../../core/exchange.js'
-import { MORE } from '../../../core/protocol.js'
+import { Exchange } from '../../../core/exchange.js'
+import { type Handover, MORE } from '../../../core/protocol.js'
 import { TO_CLIENT } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { outcomeOf } from '../http_semantics/outcome.js'
 import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, NO_LENGTH } from './head.js'
@@ -15,7 +16,7 @@ const line = new StatusLine()
 export class ResponseSide extends MessageSide {
   readonly #pairing: PairingByOrder
   /** Another protocol follows in both directions. */
-  switching = false
+  switching: Handover | null = null
 
   constructor(pairing: PairingByOrder) {
     super()
@@ -95,7 +96,7 @@ export class ResponseSide extends MessageSide {
     const body = this.body
     if (upgrade || (method === 'CONNECT' && status >= 200 && status < 300)) {
       body.none()
-      this.switching = true
+      this.switching = { protocol: status === 101 ? (UPGRADES[head.upgrade] ?? '') : '', exchange }
     } else if (method === 'HEAD' || status === 101 || status === 204 || status === 304) body.none()
     else if (head.chunked) body.chunks()
     else if (head.otherCoding || head.contentLength === NO_LENGTH) body.toEnd()
@@ -127,12 +128,12 @@ export class ResponseSide extends MessageSide {
 
   override save(out: StateWriter): void {
     super.save(out)
-    out.bool(this.switching)
+    out.string(this.switching === null ? '' : JSON.stringify(this.switching))
   }
 
   override restore(state: StateReader, underWay: Pending | null): void {
     super.restore(state, underWay)
-    this.switching = state.bool()
+    this.switching = restoreHandover(state)
   }
 }
 
@@ -140,8 +141,17 @@ export class ResponseSide extends MessageSide {
 const INTERIM = 'http.response.interim_status_codes'
 const INTERIM_CHARS_MAX = 64
 
-function outcomeOf(status: number): Outcome {
-  if (status < 100) return 'unknown'
-  if (status < 400) return 'ok'
-  return status < 500 ? 'client_error' : 'server_error'
+/** Tokens of the Upgrade field (IANA registry) and the names of our protocols. */
+const UPGRADES: Readonly<Record<string, string>> = { websocket: 'websocket', h2c: 'http2' }
+
+function restoreHandover(state: StateReader): Handover | null {
+  const text = state.string()
+  if (text === '') return null
+  try {
+    const { protocol, exchange } = JSON.parse(text) as Handover
+    return { protocol, exchange: Object.assign(new Exchange(), exchange) }
+  } catch {
+    state.failed = true
+    return null
+  }
 }
