@@ -30,6 +30,18 @@ export class LineWriter {
     if (this.#size >= this.#sendBytes) this.#send()
   }
 
+  /** A line that is bytes already; they are copied. */
+  bytes(line: Buffer, size: number): void {
+    if (this.#size + size + 1 > this.#piece.length) {
+      this.#send()
+      if (size + 1 > this.#piece.length) this.#piece = Buffer.allocUnsafe(size + 1)
+    }
+    line.copy(this.#piece, this.#size, 0, size)
+    this.#size += size
+    this.#piece[this.#size++] = 10
+    if (this.#size >= this.#sendBytes) this.#send()
+  }
+
   /** To be awaited between batches: memory stays bounded whatever the reader's speed. */
   async ready(): Promise<void> {
     if (this.#out.writableNeedDrain) await once(this.#out, 'drain')

@@ -13,19 +13,35 @@ const REASON_TEXTS: Record<string, string> = {
   limit: 'exceeded a limit',
 }
 
+class ProtocolCount {
+  readonly protocol: string
+  flows = 0
+
+  constructor(protocol: string) {
+    this.protocol = protocol
+  }
+}
+
 export class ReadSummary {
   #flows = 0
   #incomplete = 0
   #connections = 0
   #gapBytes = 0
-  readonly #protocols = new Map<string, number>()
+  readonly #protocols = new Map<string, ProtocolCount>()
+  #last = new ProtocolCount('')
   readonly #undecoded = new Map<string, number>()
   readonly #skipped = new Map<string, { packets: number; bytes: number }>()
 
   flow(flow: Flow): void {
     this.#flows += 1
     if (flow.complete === 0) this.#incomplete += 1
-    this.#protocols.set(flow.protocol, (this.#protocols.get(flow.protocol) ?? 0) + 1)
+    let count = this.#last
+    if (count.protocol !== flow.protocol) {
+      count = this.#protocols.get(flow.protocol) ?? new ProtocolCount(flow.protocol)
+      this.#protocols.set(flow.protocol, count)
+      this.#last = count
+    }
+    count.flows += 1
   }
 
   connection(row: ConnectionRow): void {
@@ -44,7 +60,7 @@ export class ReadSummary {
   }
 
   text(): string {
-    const protocols = [...this.#protocols].map(([name, count]) => `${name} ${count}`).join(', ')
+    const protocols = [...this.#protocols.values()].map(({ protocol, flows }) => `${protocol} ${flows}`).join(', ')
     const lines = [
       `${this.#flows} flows${protocols === '' ? '' : ` (${protocols})`} in ${this.#connections} connections`,
     ]

@@ -1,22 +1,12 @@
 /** Path templates: the few shapes behind many targets, `/items/42` and `/items/43` -> `/items/{id}`. */
 
-const CACHE_MAX = 8192
 /** Deeper paths and longer templates are cut: an endpoint is a dimension to group by. */
 const PARTS_MAX = 12
 const ENDPOINT_CHARS_MAX = 200
 
-const cache = new Map<string, string>()
-
 export function endpointOf(target: string): string {
   if (target === '' || target === '*') return target
-  const path = pathOf(target)
-  let endpoint = cache.get(path)
-  if (endpoint === undefined) {
-    endpoint = template(path)
-    if (cache.size >= CACHE_MAX) cache.clear()
-    cache.set(path, endpoint)
-  }
-  return endpoint
+  return template(pathOf(target))
 }
 
 /** Without query, fragment, and the scheme and authority of an absolute target. */
@@ -44,13 +34,48 @@ function cut(target: string, from: number): string {
   return from === 0 ? target : target.slice(from)
 }
 
+/** Most parts are judged by one look at their characters; only doubtful ones go through the patterns. */
 function template(path: string): string {
-  const parts = path.split('/')
-  const cutShort = parts.length > PARTS_MAX
-  const shown = (cutShort ? parts.slice(0, PARTS_MAX) : parts).map(placeholder)
-  const text = cutShort ? `${shown.join('/')}/…` : shown.join('/')
+  let shown = ''
+  /** Up to here `path` is in `shown`. */
+  let copied = 0
+  let from = 0
+  let parts = 1
+  for (let i = 0; i <= path.length; i++) {
+    if (i < path.length && path.charCodeAt(i) !== SLASH) continue
+    const replaced = placeholderOf(path, from, i)
+    if (replaced !== '') {
+      shown += path.slice(copied, from) + replaced
+      copied = i
+    }
+    if (i < path.length && ++parts > PARTS_MAX) return cutLong(`${shown}${path.slice(copied, i)}/…`)
+    from = i + 1
+  }
+  return cutLong(copied === 0 ? path : shown + path.slice(copied))
+}
+
+function cutLong(text: string): string {
   return text.length <= ENDPOINT_CHARS_MAX ? text : `${text.slice(0, ENDPOINT_CHARS_MAX)}…`
 }
+
+/** What stands for a part in the template; `''` = the part itself. */
+function placeholderOf(path: string, from: number, to: number): string {
+  let digits = 0
+  let odd = 0
+  for (let i = from; i < to; i++) {
+    const code = path.charCodeAt(i)
+    if (code >= 48 && code <= 57) digits += 1
+    else if (code === AT || code === PERCENT) odd += 1
+  }
+  if (digits === 0 && odd === 0) return ''
+  if (digits === to - from) return '{id}'
+  const part = path.slice(from, to)
+  const shown = placeholder(part)
+  return shown === part ? '' : shown
+}
+
+const AT = 64
+const PERCENT = 37
 
 const HAS_DIGIT = /\d/
 const UUID = /^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$/i

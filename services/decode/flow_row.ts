@@ -20,6 +20,8 @@ export class FlowContext {
   readonly tlsVersion: string
   readonly pid: number
   readonly comm: string
+  readonly requestHeaders = new HeaderMemo()
+  readonly responseHeaders = new HeaderMemo()
 
   constructor(info: ConnectionInfo, turned: boolean) {
     this.connId = info.id.toString()
@@ -170,18 +172,26 @@ export class FlowRow implements Flow {
     this.gaps = exchange.gaps
     this.truncated = exchange.truncated ? 1 : 0
     this.attrs = exchange.attrs ?? NO_MAP
-    this.req_headers = headerMap(exchange.reqHeaders)
-    this.resp_headers = headerMap(exchange.respHeaders)
+    this.req_headers = context.requestHeaders.mapOf(exchange.reqHeaders)
+    this.resp_headers = context.responseHeaders.mapOf(exchange.respHeaders)
     this.pid = context.pid
     this.comm = context.comm
   }
 }
 
-/** Lists that decoders share (a peer that repeats its header block) give one map: the last few are kept. */
-const SHARED = 16
-const sharedLists: (HeaderList | null)[] = new Array(SHARED).fill(null)
-const sharedMaps: Record<string, string>[] = new Array(SHARED).fill(NO_MAP)
-let nextShared = 0
+/** Decoders hand out the same list again for a peer that repeats its headers: the map made of it last is kept. */
+class HeaderMemo {
+  #list: HeaderList = NO_TEXTS
+  #map: Record<string, string> = NO_MAP
+
+  mapOf(list: HeaderList): Record<string, string> {
+    if (list !== this.#list) {
+      this.#map = list.length === 0 ? NO_MAP : headerMap(list)
+      this.#list = list
+    }
+    return this.#map
+  }
+}
 
 const NO_PROPERTIES = {}
 
@@ -193,9 +203,6 @@ function inherited(map: Record<string, string>, name: string, value: string): vo
 
 /** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. */
 function headerMap(list: HeaderList): Record<string, string> {
-  if (list.length === 0) return NO_MAP
-  const at = sharedLists.indexOf(list)
-  if (at >= 0) return sharedMaps[at]
   // A plain object: peers send the same names in the same order, so that maps share their hidden class.
   const map: Record<string, string> = {}
   for (let i = 0; i < list.length; i += 2) {
@@ -206,8 +213,5 @@ function headerMap(list: HeaderList): Record<string, string> {
       map[name] = known === undefined ? list[i + 1] : `${known}, ${list[i + 1]}`
     }
   }
-  sharedLists[nextShared] = list
-  sharedMaps[nextShared] = map
-  nextShared = (nextShared + 1) % SHARED
   return map
 }

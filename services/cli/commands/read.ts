@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
 import type { Flow } from '../../core/flow.js'
 import type { ConnectionRow } from '../../core/rows.js'
-import { flowToJson } from '../../core/wire/flow_json.js'
+import { writeFlowJson } from '../../core/wire/flow_json.js'
+import { JsonBytes } from '../../core/wire/json_bytes.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy, parsePolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
@@ -70,13 +71,7 @@ async function readFile(
   summary: ReadSummary,
   signal: AbortSignal,
 ): Promise<number> {
-  const prefix = naming ? `{"file":${JSON.stringify(file)},` : '{'
-  const onFlow =
-    format === 'table'
-      ? (flow: Flow) => out.line(flowLine(flow))
-      : naming
-        ? (flow: Flow) => out.line(prefix + flowToJson(flow).slice(1))
-        : (flow: Flow) => out.line(flowToJson(flow))
+  const onFlow = format === 'table' ? (flow: Flow) => out.line(flowLine(flow)) : jsonLines(out, naming ? file : '')
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy,
@@ -109,6 +104,17 @@ async function readFile(
   }
   pipeline.finish()
   return code
+}
+
+/** One JSON object per flow, with `file` in front where several are read. */
+function jsonLines(out: LineWriter, file: string): (flow: Flow) => void {
+  const json = new JsonBytes()
+  const head = file === '' ? null : Buffer.from(`{"file":${JSON.stringify(file)},`)
+  return (flow) => {
+    json.clear()
+    writeFlowJson(flow, json, head)
+    out.bytes(json.bytes, json.size)
+  }
 }
 
 function readText(path: string): string {

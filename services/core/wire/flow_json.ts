@@ -1,69 +1,177 @@
 /** One flow as one JSON object with all columns in order: the form of `klartext read` and of every JSON output. */
 import type { Flow } from '../flow.js'
+import { JsonBytes } from './json_bytes.js'
 
-/** What every flow of a connection repeats, written once; rebuilt when one of its values changed. */
+const encoder = new TextEncoder()
+/** A copy outside the shared pool: what is written often should lie in few cache lines. */
+const piece = (text: string): Uint8Array => encoder.encode(text)
+const json = (text: string): string => JSON.stringify(text)
+
+/**
+ * What flows of one connection repeat, kept as bytes once it has come twice in a row. `from` is where the part begins in
+ * `out`, which has just been written.
+ */
+class Kept {
+  bytes: Uint8Array | null = null
+
+  keep(out: JsonBytes, from: number): void {
+    if (out.size - from <= KEPT_BYTES_MAX) this.bytes = new Uint8Array(out.bytes.subarray(from, out.size))
+  }
+}
+
+const KEPT_BYTES_MAX = 4096
+
+/** Headers: a peer repeats them, and the decoder then hands out the same map. */
+class KeptMap extends Kept {
+  #map: Record<string, string> | null = null
+
+  write(map: Record<string, string>, out: JsonBytes): void {
+    const same = map === this.#map
+    if (same && this.bytes !== null) return out.raw(this.bytes)
+    const from = out.size
+    out.map(map)
+    if (same) this.keep(out, from)
+    else this.bytes = null
+    this.#map = map
+  }
+}
+
+/** From `l7_version` to the name of `resource`. */
+class KeptCall extends Kept {
+  #version = ''
+  #method = ''
+  #host = ''
+  #endpoint = ''
+
+  write(flow: Flow, out: JsonBytes): void {
+    const { l7_version, method, host, endpoint } = flow
+    const same =
+      endpoint === this.#endpoint && method === this.#method && host === this.#host && l7_version === this.#version
+    if (same && this.bytes !== null) return out.raw(this.bytes)
+    const from = out.size
+    text(out, KEYS.l7_version, l7_version)
+    text(out, KEYS.method, method)
+    text(out, KEYS.host, host)
+    text(out, KEYS.endpoint, endpoint)
+    out.raw(KEYS.resource)
+    if (same) return this.keep(out, from)
+    this.bytes = null
+    this.#version = l7_version
+    this.#method = method
+    this.#host = host
+    this.#endpoint = endpoint
+  }
+}
+
+/** From `status_code` to the name of `req_bytes`. */
+class KeptAnswer extends Kept {
+  #status = -1
+  #outcome = ''
+  #error = ''
+  #userAgent = ''
+  #contentType = ''
+
+  write(flow: Flow, out: JsonBytes): void {
+    const { status_code, outcome, error, user_agent, content_type } = flow
+    const same =
+      status_code === this.#status &&
+      outcome === this.#outcome &&
+      error === this.#error &&
+      user_agent === this.#userAgent &&
+      content_type === this.#contentType
+    if (same && this.bytes !== null) return out.raw(this.bytes)
+    const from = out.size
+    count(out, KEYS.status_code, status_code)
+    text(out, KEYS.outcome, outcome)
+    text(out, KEYS.error, error)
+    text(out, KEYS.user_agent, user_agent)
+    text(out, KEYS.content_type, content_type)
+    out.raw(KEYS.req_bytes)
+    if (same) return this.keep(out, from)
+    this.bytes = null
+    this.#status = status_code
+    this.#outcome = outcome
+    this.#error = error
+    this.#userAgent = user_agent
+    this.#contentType = content_type
+  }
+}
+
+/** What every flow of a connection repeats; made anew when one of its values changed. */
 class Fixed {
-  readonly clientIp: string
-  readonly serverIp: string
-  readonly tlsVersion: string
-  readonly comm: string
-  readonly where: string
-  readonly ends: string
+  readonly #clientIp: string
+  readonly #serverIp: string
+  readonly #tlsVersion: string
+  readonly #comm: string
+  readonly #protocol: string
+  /** From `cluster` to the name of `exchange_seq`; from there to `protocol`. */
+  readonly where: Uint8Array
+  readonly ends: Uint8Array
+  /** From `tls_version` to the name of `req_headers`, of a flow that is whole and has nothing special. */
+  readonly plain: Uint8Array
+  /** `pid` and `comm`; the same to the end, where there is no evidence. */
+  readonly process: Uint8Array
+  readonly processAlone: Uint8Array
+  readonly call = new KeptCall()
+  readonly answer = new KeptAnswer()
+  readonly requestHeaders = new KeptMap()
+  readonly responseHeaders = new KeptMap()
 
   constructor(flow: Flow) {
-    this.clientIp = flow.client_ip
-    this.serverIp = flow.server_ip
-    this.tlsVersion = flow.tls_version
-    this.comm = flow.comm
-    this.where =
-      `,"cluster":${quote(flow.cluster)},"node":${quote(flow.node)},"capture_side":"${flow.capture_side}"` +
-      `,"capture_source":${quote(flow.capture_source)},"conn_id":"${flow.conn_id}","exchange_seq":`
-    this.ends =
-      `,"client_ip":"${flow.client_ip}","client_port":${flow.client_port}` +
-      `,"server_ip":"${flow.server_ip}","server_port":${flow.server_port},"transport":"${flow.transport}"` +
-      `${workload(flow, 'client')}${workload(flow, 'server')},"protocol":"${flow.protocol}"`
+    this.#clientIp = flow.client_ip
+    this.#serverIp = flow.server_ip
+    this.#tlsVersion = flow.tls_version
+    this.#comm = flow.comm
+    this.#protocol = flow.protocol
+    this.where = piece(
+      `,"cluster":${json(flow.cluster)},"node":${json(flow.node)},"capture_side":${json(flow.capture_side)}` +
+        `,"capture_source":${json(flow.capture_source)},"conn_id":"${flow.conn_id}","exchange_seq":`,
+    )
+    this.ends = piece(
+      `,"client_ip":${json(flow.client_ip)},"client_port":${flow.client_port}` +
+        `,"server_ip":${json(flow.server_ip)},"server_port":${flow.server_port},"transport":${json(flow.transport)}` +
+        `${workload(flow, 'client')}${workload(flow, 'server')},"protocol":${json(flow.protocol)}`,
+    )
+    this.plain = piece(
+      `,"tls_version":${json(flow.tls_version)},"sni":"","findings":[],"pii":[],"redactions":[]` +
+        `,"complete":1,"gaps":0,"truncated":0,${versions(flow)},"attrs":{},"req_headers":`,
+    )
+    const process = `,"pid":${flow.pid},"comm":${json(flow.comm)}`
+    this.process = piece(process)
+    this.processAlone = piece(
+      `${process},"seg_partition":0,"seg_first":0,"seg_last":0,"in_partition":0,"batch_first":0}`,
+    )
   }
 
   fits(flow: Flow): boolean {
     return (
-      flow.client_ip === this.clientIp &&
-      flow.server_ip === this.serverIp &&
-      flow.tls_version === this.tlsVersion &&
-      flow.comm === this.comm
+      flow.client_ip === this.#clientIp &&
+      flow.server_ip === this.#serverIp &&
+      flow.tls_version === this.#tlsVersion &&
+      flow.comm === this.#comm &&
+      flow.protocol === this.#protocol
     )
   }
 }
 
-const FIXED_MAX = 65_536
+const versions = (flow: Flow): string =>
+  `"decoder_version":${json(flow.decoder_version)},"schema_version":${flow.schema_version}`
+
+const FIXED_MAX = 16_384
 const fixedParts = new Map<string, Fixed>()
 
-export function flowToJson(flow: Flow): string {
+function fixedOf(flow: Flow): Fixed {
   let fixed = fixedParts.get(flow.conn_id)
   if (fixed === undefined || !fixed.fits(flow)) {
     if (fixedParts.size >= FIXED_MAX) fixedParts.clear()
     fixed = new Fixed(flow)
     fixedParts.set(flow.conn_id, fixed)
   }
-  return (
-    `{"ts":"${isoTime(flow.ts)}","latency_us":${flow.latency_us},"ttfb_us":${flow.ttfb_us}${fixed.where}` +
-    `${flow.exchange_seq}${fixed.ends},"l7_version":${quote(flow.l7_version)},"method":${quote(flow.method)}` +
-    `,"host":${quote(flow.host)},"endpoint":${quote(flow.endpoint)},"resource":${quote(flow.resource)}` +
-    `,"status_code":${flow.status_code},"outcome":"${flow.outcome}","error":${quote(flow.error)}` +
-    `,"user_agent":${quote(flow.user_agent)},"content_type":${quote(flow.content_type)}` +
-    `,"req_bytes":${flow.req_bytes},"resp_bytes":${flow.resp_bytes},"trace_id":"${flow.trace_id}"` +
-    `,"span_id":"${flow.span_id}","request_id":${quote(flow.request_id)},"principal":${quote(flow.principal)}` +
-    `,"tls_version":"${flow.tls_version}","sni":${quote(flow.sni)},"findings":${texts(flow.findings)}` +
-    `,"pii":${texts(flow.pii)},"redactions":${texts(flow.redactions)},"complete":${flow.complete}` +
-    `,"gaps":${flow.gaps},"truncated":${flow.truncated},"decoder_version":"${flow.decoder_version}"` +
-    `,"schema_version":${flow.schema_version},"attrs":${map(flow.attrs)},"req_headers":${map(flow.req_headers)}` +
-    `,"resp_headers":${map(flow.resp_headers)},"pid":${flow.pid},"comm":${quote(flow.comm)}` +
-    `,"seg_partition":${flow.seg_partition},"seg_first":${flow.seg_first},"seg_last":${flow.seg_last}` +
-    `,"in_partition":${flow.in_partition},"batch_first":${flow.batch_first}}`
-  )
+  return fixed
 }
 
 function workload(flow: Flow, end: 'client' | 'server'): string {
-  let json = ''
+  let text = ''
   for (const part of [
     'kind',
     'cluster',
@@ -76,40 +184,173 @@ function workload(flow: Flow, end: 'client' | 'server'): string {
     'service',
     'sa',
   ] as const) {
-    json += `,"${end}_${part}":${quote(flow[`${end}_${part}`])}`
+    text += `,"${end}_${part}":${json(flow[`${end}_${part}`])}`
   }
-  return json
+  return text
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters JSON must escape
-const ESCAPED = /["\\\u0000-\u001f\ud800-\udfff]/
+const KEYS = Object.fromEntries(
+  [
+    'latency_us',
+    'ttfb_us',
+    'l7_version',
+    'method',
+    'host',
+    'endpoint',
+    'resource',
+    'status_code',
+    'outcome',
+    'error',
+    'user_agent',
+    'content_type',
+    'req_bytes',
+    'resp_bytes',
+    'trace_id',
+    'span_id',
+    'request_id',
+    'principal',
+    'tls_version',
+    'sni',
+    'findings',
+    'pii',
+    'redactions',
+    'complete',
+    'gaps',
+    'truncated',
+    'decoder_version',
+    'schema_version',
+    'attrs',
+    'req_headers',
+    'resp_headers',
+    'seg_partition',
+    'seg_first',
+    'seg_last',
+    'in_partition',
+    'batch_first',
+  ].map((name) => [name, piece(`,"${name}":`)]),
+) as Record<string, Uint8Array>
+const BEGIN = piece('{')
+const TS = piece('"ts":"')
+const END = piece('}')
+/** Most flows name no trace. */
+const NO_CORRELATION = piece(',"trace_id":"","span_id":"","request_id":"","principal":""')
 
-function quote(text: string): string {
-  if (text === '') return '""'
-  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`
+/** Appends the flow to `out`, without a line end. `head` stands for its opening brace, with fields of its own before the columns. */
+export function writeFlowJson(flow: Flow, out: JsonBytes, head: Uint8Array | null = null): void {
+  const fixed = fixedOf(flow)
+  out.raw(head ?? BEGIN)
+  out.raw(TS)
+  writeTime(flow.ts, out)
+  count(out, KEYS.latency_us, flow.latency_us)
+  count(out, KEYS.ttfb_us, flow.ttfb_us)
+  count(out, fixed.where, flow.exchange_seq)
+  out.raw(fixed.ends)
+  fixed.call.write(flow, out)
+  out.text(flow.resource)
+  fixed.answer.write(flow, out)
+  out.number(flow.req_bytes)
+  count(out, KEYS.resp_bytes, flow.resp_bytes)
+  writeCorrelation(flow, out)
+  if (isPlain(flow)) out.raw(fixed.plain)
+  else writeSpecial(flow, out)
+  fixed.requestHeaders.write(flow.req_headers, out)
+  out.raw(KEYS.resp_headers)
+  fixed.responseHeaders.write(flow.resp_headers, out)
+  writeEvidence(flow, fixed, out)
 }
 
-function texts(list: readonly string[]): string {
-  return list.length === 0 ? '[]' : JSON.stringify(list)
+function text(out: JsonBytes, key: Uint8Array, value: string): void {
+  out.raw(key)
+  out.text(value)
 }
 
-function map(values: Record<string, string>): string {
-  let text = ''
-  for (const name in values) text += `${text === '' ? '{' : ','}${quote(name)}:${quote(values[name])}`
-  return text === '' ? '{}' : `${text}}`
+function count(out: JsonBytes, key: Uint8Array, value: number): void {
+  out.raw(key)
+  out.number(value)
+}
+
+function texts(out: JsonBytes, key: Uint8Array, values: readonly string[]): void {
+  out.raw(key)
+  out.texts(values)
+}
+
+function writeCorrelation(flow: Flow, out: JsonBytes): void {
+  const { trace_id, span_id, request_id, principal } = flow
+  if (trace_id === '' && span_id === '' && request_id === '' && principal === '') return out.raw(NO_CORRELATION)
+  text(out, KEYS.trace_id, trace_id)
+  text(out, KEYS.span_id, span_id)
+  text(out, KEYS.request_id, request_id)
+  text(out, KEYS.principal, principal)
+}
+
+function isPlain(flow: Flow): boolean {
+  const { sni, findings, pii, redactions, complete, gaps, truncated, attrs } = flow
+  if (sni !== '' || findings.length > 0 || pii.length > 0 || redactions.length > 0) return false
+  if (complete !== 1 || gaps !== 0 || truncated !== 0) return false
+  for (const _ in attrs) return false
+  return true
+}
+
+function writeSpecial(flow: Flow, out: JsonBytes): void {
+  text(out, KEYS.tls_version, flow.tls_version)
+  text(out, KEYS.sni, flow.sni)
+  texts(out, KEYS.findings, flow.findings)
+  texts(out, KEYS.pii, flow.pii)
+  texts(out, KEYS.redactions, flow.redactions)
+  count(out, KEYS.complete, flow.complete)
+  count(out, KEYS.gaps, flow.gaps)
+  count(out, KEYS.truncated, flow.truncated)
+  text(out, KEYS.decoder_version, flow.decoder_version)
+  count(out, KEYS.schema_version, flow.schema_version)
+  out.raw(KEYS.attrs)
+  out.map(flow.attrs)
+  out.raw(KEYS.req_headers)
+}
+
+function writeEvidence(flow: Flow, fixed: Fixed, out: JsonBytes): void {
+  const { seg_partition, seg_first, seg_last, in_partition, batch_first } = flow
+  if (seg_partition === 0 && seg_first === 0 && seg_last === 0 && in_partition === 0 && batch_first === 0) {
+    return out.raw(fixed.processAlone)
+  }
+  out.raw(fixed.process)
+  count(out, KEYS.seg_partition, seg_partition)
+  count(out, KEYS.seg_first, seg_first)
+  count(out, KEYS.seg_last, seg_last)
+  count(out, KEYS.in_partition, in_partition)
+  count(out, KEYS.batch_first, batch_first)
+  out.raw(END)
+}
+
+const line = new JsonBytes()
+
+export function flowToJson(flow: Flow): string {
+  line.clear()
+  writeFlowJson(flow, line)
+  return line.toString()
 }
 
 let lastSecond = -1
-let lastPrefix = ''
+let lastPrefix: Uint8Array = piece('')
 
-/** ISO 8601 in UTC with µs: `2026-01-02T03:04:05.000006Z`. Capture files may hold times no Date can show: those become the epoch's. */
-export function isoTime(us: number): string {
+/** ISO 8601 in UTC with µs and the closing quote: `2026-01-02T03:04:05.000006Z"`. Capture files may hold times no Date can show: those become the epoch's. */
+function writeTime(us: number, out: JsonBytes): void {
   const second = Math.floor(us / 1e6)
   if (second !== lastSecond) {
     const valid = second >= 0 && second <= 253_402_300_799
     lastSecond = second
-    lastPrefix = new Date(valid ? second * 1000 : 0).toISOString().slice(0, 20)
+    lastPrefix = piece(new Date(valid ? second * 1000 : 0).toISOString().slice(0, 20))
   }
-  const rest = us - second * 1e6 + 1e6
-  return `${lastPrefix}${String(rest).slice(1, 7)}Z`
+  out.raw(lastPrefix)
+  out.padded(us - second * 1e6, 6)
+  out.byte(UTC)
+  out.byte(QUOTE)
+}
+
+const UTC = 90
+const QUOTE = 34
+
+export function isoTime(us: number): string {
+  const out = new JsonBytes()
+  writeTime(us, out)
+  return out.toString().slice(0, -1)
 }

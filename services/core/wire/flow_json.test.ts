@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FLOW_COLUMNS, type Flow } from '../flow.js'
+import { Random } from '../random.js'
+import { flowToJson, isoTime, writeFlowJson } from './flow_json.js'
+import { JsonBytes } from './json_bytes.js'
+
+const TEXTS = ['', 'plain', 'a"b\\c', 'line\nend\u0000', 'grüße 世界 😀', '\ud800 alone', '\u007f', 'x'.repeat(100_000)]
+
+function someFlow(random: Random): Flow {
+  const text = () => random.pick(TEXTS)
+  const value = {
+    time: () => 1_790_000_000_000_000 + random.below(2 ** 40),
+    text,
+    ip: () => random.pick(['', '10.0.0.1', '2001:db8::1']),
+    u8: () => random.below(2),
+    u16: () => random.below(65_536),
+    u32: () => random.below(2 ** 32),
+    u64: () => random.pick([0, 9, 10, 2 ** 31 - 1, 2 ** 31, Number.MAX_SAFE_INTEGER]),
+    id: () => random.pick(['0', '18446744073709551615']),
+    texts: () => Array.from({ length: random.below(3) }, text),
+    map: () => Object.fromEntries(Array.from({ length: random.below(3) }, (_, i) => [`k${i}"`, text()])),
+  }
+  return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
+}
+
+/** What JSON.stringify makes of the same flow: the judge of every byte that is written. */
+function expected(flow: Flow): Record<string, unknown> {
+  return JSON.parse(JSON.stringify({ ...flow, ts: isoTime(flow.ts) }))
+}
+
+test('a line is the JSON of all columns in their order', () => {
+  const random = new Random(11)
+  for (let i = 0; i < 300; i++) {
+    const flow = someFlow(random)
+    const read = JSON.parse(flowToJson(flow)) as Record<string, unknown>
+    assert.deepEqual(read, expected(flow))
+    assert.deepEqual(
+      Object.keys(read),
+      FLOW_COLUMNS.map(({ name }) => name),
+    )
+  }
+})
+
+test('a flow of a known connection whose fixed columns have changed', () => {
+  const random = new Random(12)
+  const flow = { ...someFlow(random), conn_id: '7', client_ip: '10.0.0.1' }
+  flowToJson(flow)
+  for (const change of [{ client_ip: '10.0.0.9' }, { comm: 'other' }, { protocol: 'grpc' }, { tls_version: '1.3' }]) {
+    const changed = { ...flow, ...change }
+    assert.deepEqual(JSON.parse(flowToJson(changed)), expected(changed))
+  }
+})
+
+test('fields of its own before the columns', () => {
+  const out = new JsonBytes()
+  const flow = someFlow(new Random(13))
+  writeFlowJson(flow, out, Buffer.from('{"file":"a.pcap",'))
+  assert.deepEqual(JSON.parse(out.toString()), { file: 'a.pcap', ...expected(flow) })
+})
+
+test('times, with those no calendar shows', () => {
+  assert.equal(isoTime(1_767_323_045_000_006), '2026-01-02T03:04:05.000006Z')
+  assert.equal(isoTime(-1_000_000), '1970-01-01T00:00:00.000000Z')
+})
