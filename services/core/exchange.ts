@@ -4,7 +4,7 @@ export type Outcome = 'ok' | 'client_error' | 'server_error' | 'timeout' | 'no_r
 
 /**
  * Names and values in turn, in wire order, names in lower case: `['host', 'a', 'accept', '*']`. A flat array costs one
- * object where a map costs one per entry; it becomes a map only in the stored row.
+ * object where a map costs one per entry; it becomes a map only where it is stored.
  */
 export type HeaderList = readonly string[]
 

@@ -3,7 +3,7 @@
  * and tests hold `schemas/` to it. Meaning per protocol: docs in `schemas/README.md`.
  */
 
-import type { Outcome } from './exchange.js'
+import type { HeaderList, Outcome } from './exchange.js'
 import type { CaptureSide, Transport } from './segment.js'
 
 export const SCHEMA_VERSION = 1
@@ -12,7 +12,8 @@ export const DECODER_VERSION = '0.1.0'
 export type WorkloadKind = 'unknown' | 'pod' | 'service' | 'node' | 'external'
 
 /** How a column looks in JSON and which family of types it has in ClickHouse and Avro. */
-export type ColumnKind = 'time' | 'text' | 'u8' | 'u16' | 'u32' | 'u64' | 'id' | 'ip' | 'texts' | 'map'
+/** `pairs` are names and values in turn here, and a map like `map` wherever they are stored. */
+export type ColumnKind = 'time' | 'text' | 'u8' | 'u16' | 'u32' | 'u64' | 'id' | 'ip' | 'texts' | 'map' | 'pairs'
 
 export interface FlowColumn {
   readonly name: keyof Flow
@@ -85,8 +86,9 @@ export interface Flow {
   decoder_version: string
   schema_version: number
   attrs: Record<string, string>
-  req_headers: Record<string, string>
-  resp_headers: Record<string, string>
+  /** Each name once. */
+  req_headers: HeaderList
+  resp_headers: HeaderList
   /** The process at the observed end: pid and comm as the kernel names them; 0 and '' where unknown. */
   pid: number
   comm: string
@@ -138,7 +140,8 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   ...column('u8', 'truncated'),
   ...column('text', 'decoder_version'),
   ...column('u8', 'schema_version'),
-  ...column('map', 'attrs', 'req_headers', 'resp_headers'),
+  ...column('map', 'attrs'),
+  ...column('pairs', 'req_headers', 'resp_headers'),
   ...column('u32', 'pid'),
   ...column('text', 'comm'),
   ...column('u16', 'seg_partition'),

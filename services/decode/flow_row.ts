@@ -113,8 +113,8 @@ export class FlowRow implements Flow {
   decoder_version = DECODER_VERSION
   schema_version = SCHEMA_VERSION
   attrs: Record<string, string>
-  req_headers: Record<string, string>
-  resp_headers: Record<string, string>
+  req_headers: HeaderList
+  resp_headers: HeaderList
   pid: number
   comm: string
   seg_partition = 0
@@ -172,46 +172,44 @@ export class FlowRow implements Flow {
     this.gaps = exchange.gaps
     this.truncated = exchange.truncated ? 1 : 0
     this.attrs = exchange.attrs ?? NO_MAP
-    this.req_headers = context.requestHeaders.mapOf(exchange.reqHeaders)
-    this.resp_headers = context.responseHeaders.mapOf(exchange.respHeaders)
+    this.req_headers = context.requestHeaders.eachOnce(exchange.reqHeaders)
+    this.resp_headers = context.responseHeaders.eachOnce(exchange.respHeaders)
     this.pid = context.pid
     this.comm = context.comm
   }
 }
 
-/** Decoders hand out the same list again for a peer that repeats its headers: the map made of it last is kept. */
+/** Decoders hand out the same list again for a peer that repeats its headers: what was made of it last is kept. */
 class HeaderMemo {
   #list: HeaderList = NO_TEXTS
-  #map: Record<string, string> = NO_MAP
+  #once: HeaderList = NO_TEXTS
 
-  mapOf(list: HeaderList): Record<string, string> {
+  eachOnce(list: HeaderList): HeaderList {
     if (list !== this.#list) {
-      this.#map = list.length === 0 ? NO_MAP : headerMap(list)
+      this.#once = eachOnce(list)
       this.#list = list
     }
-    return this.#map
+    return this.#once
   }
-}
-
-const NO_PROPERTIES = {}
-
-/** A field named as what every object has: `constructor`, `__proto__`. */
-function inherited(map: Record<string, string>, name: string, value: string): void {
-  const text = Object.hasOwn(map, name) ? `${map[name]}, ${value}` : value
-  Object.defineProperty(map, name, { value: text, enumerable: true, configurable: true, writable: true })
 }
 
 /** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. */
-function headerMap(list: HeaderList): Record<string, string> {
-  // A plain object: peers send the same names in the same order, so that maps share their hidden class.
-  const map: Record<string, string> = {}
-  for (let i = 0; i < list.length; i += 2) {
-    const name = list[i]
-    if (name in NO_PROPERTIES) inherited(map, name, list[i + 1])
-    else {
-      const known = map[name]
-      map[name] = known === undefined ? list[i + 1] : `${known}, ${list[i + 1]}`
-    }
+function eachOnce(list: HeaderList): HeaderList {
+  if (list.length > COMPARED_MAX) return joined(list)
+  for (let i = 2; i < list.length; i += 2) {
+    for (let j = 0; j < i; j += 2) if (list[i] === list[j]) return joined(list)
   }
-  return map
+  return list
+}
+
+/** Longer lists are put into a map at once: comparing each name with each would take too long. */
+const COMPARED_MAX = 48
+
+function joined(list: HeaderList): HeaderList {
+  const values = new Map<string, string>()
+  for (let i = 0; i < list.length; i += 2) {
+    const before = values.get(list[i])
+    values.set(list[i], before === undefined ? list[i + 1] : `${before}, ${list[i + 1]}`)
+  }
+  return [...values].flat()
 }

@@ -1,6 +1,7 @@
 /** What of a flow may be kept. Applied before a row leaves the decoder: what is masked here is stored nowhere. */
 import { createHmac } from 'node:crypto'
 import { KlartextError } from '../core/errors.js'
+import type { HeaderList } from '../core/exchange.js'
 import type { Flow } from '../core/flow.js'
 import type { Privacy } from '../core/protocol.js'
 import { PROTOCOLS } from './protocols/registry.js'
@@ -100,8 +101,8 @@ export class FlowPolicy {
       redactions.push('resource')
     }
     flow.attrs = keep(flow.attrs, privacy?.attrsKept ?? NO_NAMES, redactions, 'attrs')
-    flow.req_headers = keep(flow.req_headers, this.#headersKept, redactions, 'req_headers')
-    flow.resp_headers = keep(flow.resp_headers, this.#headersKept, redactions, 'resp_headers')
+    flow.req_headers = keepPairs(flow.req_headers, this.#headersKept, redactions, 'req_headers')
+    flow.resp_headers = keepPairs(flow.resp_headers, this.#headersKept, redactions, 'resp_headers')
     if (redactions.length > 0) flow.redactions = redactions
   }
 
@@ -129,5 +130,13 @@ function keep(
     else dropped = true
   }
   if (dropped) redactions.push(column)
+  return kept
+}
+
+function keepPairs(pairs: HeaderList, names: ReadonlySet<string>, redactions: string[], column: string): HeaderList {
+  const kept: string[] = []
+  for (let i = 0; i < pairs.length; i += 2) if (names.has(pairs[i])) kept.push(pairs[i], pairs[i + 1])
+  if (kept.length === pairs.length) return pairs
+  redactions.push(column)
   return kept
 }

@@ -12,6 +12,7 @@ import {
   IdColumn,
   LongColumn,
   MapColumn,
+  PairsColumn,
   ShortColumn,
   TextColumn,
   TextsColumn,
@@ -79,6 +80,8 @@ function writerFor(name: string, kind: ColumnKind, rows: number): ColumnWriter<n
       return new TextsColumn(rows)
     case 'map':
       return new MapColumn(rows)
+    case 'pairs':
+      return new PairsColumn(rows)
     default:
       return HARDLY_REPEAT.has(name) ? new TextColumn() : new DictionaryColumn(rows)
   }

@@ -309,6 +309,33 @@ export class MapColumn implements ColumnWriter<Record<string, string>> {
   }
 }
 
+/** Names and values in turn. */
+export class PairsColumn implements ColumnWriter<readonly string[]> {
+  readonly type = 'Map(String, String)'
+  readonly #offsets: Offsets
+  readonly #keys = new Texts()
+  readonly #texts = new Texts()
+
+  constructor(rows: number) {
+    this.#offsets = new Offsets(rows)
+  }
+
+  add(values: readonly (readonly string[])[], count: number): void {
+    for (let i = 0; i < count; i++) {
+      const pairs = values[i]
+      for (let j = 0; j < pairs.length; j += 2) {
+        this.#keys.add(pairs[j])
+        this.#texts.add(pairs[j + 1])
+      }
+      this.#offsets.add(pairs.length / 2)
+    }
+  }
+
+  finish(): Buffer[] {
+    return [...this.#offsets.finish(), this.#keys.finish(), this.#texts.finish()]
+  }
+}
+
 function longs(...values: number[]): Buffer {
   const column = new LongColumn(values.length)
   column.add(values, values.length)

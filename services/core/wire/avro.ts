@@ -118,7 +118,37 @@ export class AvroInput {
   }
 
   text(): string {
-    return this.bytes().toString('utf8')
+    const size = this.#size()
+    const from = this.#pos
+    this.#pos = from + size
+    return size === 0 ? '' : this.#bytes.toString('utf8', from, from + size)
+  }
+
+  /** A text that is often the same as `last`, which is then answered; otherwise `last` becomes this one. */
+  textLike(last: LastText): string {
+    const size = this.#size()
+    if (size === 0) return ''
+    const bytes = this.#bytes
+    const from = this.#pos
+    this.#pos = from + size
+    if (size === last.bytes.length) {
+      let i = 0
+      while (i < size && bytes[from + i] === last.bytes[i]) i++
+      if (i === size) return last.text
+    }
+    const text = bytes.toString('utf8', from, from + size)
+    if (size <= LAST_BYTES_MAX) {
+      last.bytes = new Uint8Array(bytes.subarray(from, from + size))
+      last.text = text
+    }
+    return text
+  }
+
+  /** Length of a bytes or string field that is all here. */
+  #size(): number {
+    const size = this.long()
+    if (size < 0 || size > this.remaining) throw this.bad(`ends inside a field of ${size} bytes`)
+    return size
   }
 
   /**
@@ -135,6 +165,17 @@ export class AvroInput {
     return count
   }
 }
+
+/** See `AvroInput.textLike`. */
+export class LastText {
+  bytes: Uint8Array = new Uint8Array(0)
+  text = ''
+}
+
+const LAST_BYTES_MAX = 64
+
+/** A length up to here takes one byte as a zig-zag number. */
+const LOOP_CHARS_MAX = 63
 
 export class AvroOutput {
   #bytes: Buffer
@@ -199,11 +240,38 @@ export class AvroOutput {
   }
 
   text(value: string): void {
+    if (value.length <= LOOP_CHARS_MAX && this.#plain(value)) return
     const size = Buffer.byteLength(value)
     this.long(size)
     this.#reserve(size)
     this.#bytes.write(value, this.#size, 'utf8')
     this.#size += size
+  }
+
+  /** A short text of ASCII, with one byte for its length: a loop is faster than the calls. False, and nothing written, for others. */
+  #plain(value: string): boolean {
+    this.#reserve(LOOP_CHARS_MAX + 1)
+    const bytes = this.#bytes
+    const { length } = value
+    let at = this.#size
+    bytes[at++] = length << 1
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i)
+      if (code > 0x7f) return false
+      bytes[at++] = code
+    }
+    this.#size = at
+    return true
+  }
+
+  /** Forgets what was written, keeps the memory. */
+  clear(): void {
+    this.#size = 0
+  }
+
+  /** A copy of what was written. */
+  copy(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.#size))
   }
 
   /** What was written; the output must not be used any more. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import avro from 'avsc'
 import { FLOW_COLUMNS, type Flow } from '../flow.js'
 import { Random } from '../random.js'
 import { decodeFlow, encodeFlow, FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from './flow.js'
@@ -17,6 +18,7 @@ function someFlow(random: Random): Flow {
     u64: () => random.pick([0, Number.MAX_SAFE_INTEGER - 1, random.below(2 ** 48)]),
     id: () => random.pick(['0', '18446744073709551615', '9223372036854775808']),
     texts: () => Array.from({ length: random.below(4) }, text),
+    pairs: () => Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()]).flat(),
     map: () => Object.fromEntries(Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()])),
   }
   return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
@@ -32,6 +34,25 @@ test('every column both ways', () => {
     assert.deepEqual({ ...decodeFlow(bytes) }, flow)
   }
 })
+
+test('avsc reads what is written here, and the other way round', () => {
+  const type = avro.Type.forSchema(JSON.parse(FLOW_SCHEMA_TEXT))
+  const random = new Random(8)
+  for (let i = 0; i < 100; i++) {
+    const flow = someFlow(random)
+    const { req_headers, resp_headers } = flow
+    const stored = { ...flow, req_headers: mapOf(req_headers), resp_headers: mapOf(resp_headers) }
+    const frame = encodeFlow(flow)
+    assert.deepEqual({ ...type.fromBuffer(frame.subarray(5)) }, stored)
+    assert.deepEqual(decodeFlow(Buffer.concat([frame.subarray(0, 5), type.toBuffer(stored)])), flow)
+  }
+})
+
+function mapOf(pairs: readonly string[]): Record<string, string> {
+  const map: Record<string, string> = {}
+  for (let i = 0; i < pairs.length; i += 2) map[pairs[i]] = pairs[i + 1]
+  return map
+}
 
 test('a flow larger than all before it', () => {
   const flow = { ...someFlow(new Random(1)), resource: 'ü'.repeat(300_000) }

@@ -19,14 +19,23 @@ function someFlow(random: Random): Flow {
     u64: () => random.pick([0, 9, 10, 2 ** 31 - 1, 2 ** 31, Number.MAX_SAFE_INTEGER]),
     id: () => random.pick(['0', '18446744073709551615']),
     texts: () => Array.from({ length: random.below(3) }, text),
+    pairs: () => Array.from({ length: random.below(3) }, (_, i) => [`k${i}"`, text()]).flat(),
     map: () => Object.fromEntries(Array.from({ length: random.below(3) }, (_, i) => [`k${i}"`, text()])),
   }
   return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
 }
 
+function mapOf(pairs: readonly string[]): Record<string, string> {
+  const map: Record<string, string> = {}
+  for (let i = 0; i < pairs.length; i += 2) map[pairs[i]] = pairs[i + 1]
+  return map
+}
+
 /** What JSON.stringify makes of the same flow: the judge of every byte that is written. */
 function expected(flow: Flow): Record<string, unknown> {
-  return JSON.parse(JSON.stringify({ ...flow, ts: isoTime(flow.ts) }))
+  const { req_headers, resp_headers } = flow
+  const maps = { req_headers: mapOf(req_headers), resp_headers: mapOf(resp_headers) }
+  return JSON.parse(JSON.stringify({ ...flow, ...maps, ts: isoTime(flow.ts) }))
 }
 
 test('a line is the JSON of all columns in their order', () => {

@@ -1,4 +1,5 @@
 /** One flow as one JSON object with all columns in order: the form of `klartext read` and of every JSON output. */
+import type { HeaderList } from '../exchange.js'
 import type { Flow } from '../flow.js'
 import { JsonBytes } from './json_bytes.js'
 
@@ -21,18 +22,18 @@ class Kept {
 
 const KEPT_BYTES_MAX = 4096
 
-/** Headers: a peer repeats them, and the decoder then hands out the same map. */
-class KeptMap extends Kept {
-  #map: Record<string, string> | null = null
+/** Headers: a peer repeats them, and the decoder then hands out the same list. */
+class KeptHeaders extends Kept {
+  #list: HeaderList | null = null
 
-  write(map: Record<string, string>, out: JsonBytes): void {
-    const same = map === this.#map
+  write(list: HeaderList, out: JsonBytes): void {
+    const same = list === this.#list
     if (same && this.bytes !== null) return out.raw(this.bytes)
     const from = out.size
-    out.map(map)
+    out.pairs(list)
     if (same) this.keep(out, from)
     else this.bytes = null
-    this.#map = map
+    this.#list = list
   }
 }
 
@@ -114,8 +115,8 @@ class Fixed {
   readonly processAlone: Uint8Array
   readonly call = new KeptCall()
   readonly answer = new KeptAnswer()
-  readonly requestHeaders = new KeptMap()
-  readonly responseHeaders = new KeptMap()
+  readonly requestHeaders = new KeptHeaders()
+  readonly responseHeaders = new KeptHeaders()
 
   constructor(flow: Flow) {
     this.#clientIp = flow.client_ip

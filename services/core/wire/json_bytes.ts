@@ -99,6 +99,18 @@ export class JsonBytes {
     this.byte(CLOSE_MAP)
   }
 
+  /** Names and values in turn, as one object. */
+  pairs(values: readonly string[]): void {
+    this.byte(OPEN_MAP)
+    for (let i = 0; i < values.length; i += 2) {
+      if (i > 0) this.byte(COMMA)
+      this.text(values[i])
+      this.byte(COLON)
+      this.text(values[i + 1])
+    }
+    this.byte(CLOSE_MAP)
+  }
+
   byte(value: number): void {
     this.#reserve(1)
     this.bytes[this.size++] = value
