@@ -1,7 +1,7 @@
 /** The `klartext` command: finds the subcommand, and turns what went wrong into one line and an exit code. */
 import { EXIT, KlartextError, UsageError } from '../core/errors.js'
 import { DECODER_VERSION } from '../core/flow.js'
-import { type Command, helpText, readWords } from './command.js'
+import { helpText, readWords } from './command.js'
 import { COMMANDS } from './commands/index.js'
 
 export async function main(words: readonly string[]): Promise<number> {
@@ -20,15 +20,15 @@ export async function main(words: readonly string[]): Promise<number> {
 async function dispatch(words: readonly string[]): Promise<number> {
   const [name, ...rest] = words
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(overview(COMMANDS))
+    process.stdout.write(await overview())
     return name === undefined ? EXIT.usage : EXIT.done
   }
   if (name === '--version' || name === '-V') {
     process.stdout.write(`klartext ${DECODER_VERSION}\n`)
     return EXIT.done
   }
-  const command = COMMANDS.find((each) => each.name === name)
-  if (command === undefined) throw new UsageError(`klartext: unknown command "${name}"; see klartext --help`)
+  if (!Object.hasOwn(COMMANDS, name)) throw new UsageError(`klartext: unknown command "${name}"; see klartext --help`)
+  const command = await COMMANDS[name]()
   const input = readWords(command, rest)
   if (input.values.help === true) {
     process.stdout.write(helpText(command))
@@ -37,7 +37,8 @@ async function dispatch(words: readonly string[]): Promise<number> {
   return await command.run(input)
 }
 
-function overview(commands: readonly Command[]): string {
+async function overview(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()))
   const lines = commands.map((command) => `  ${command.name.padEnd(10)} ${command.summary}`)
   return `klartext: an open flight recorder for decrypted Kubernetes traffic\n\nCommands (klartext NAME --help says more):\n${lines.join('\n')}\n`
 }

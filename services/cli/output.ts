@@ -1,17 +1,19 @@
 /** Writing much to standard output: in large pieces, and no faster than the reader takes them. */
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { JsonBytes } from '../core/wire/json_bytes.js'
 
 const PIECE_BYTES = 1 << 18
-/** UTF-8 takes at most 3 bytes for one UTF-16 unit. */
-const BYTES_PER_CHAR = 3
+/** Pieces kept for the next lines: about what one block of a capture gives. */
+const FREE_MAX = 16
 
-/** Lines are encoded straight into the piece that is written: no list, no joining. */
+/** Lines are written straight into the piece that is sent: no list, no joining, no copy. */
 export class LineWriter {
   readonly #out: Writable
   readonly #sendBytes: number
-  #piece = Buffer.allocUnsafe(PIECE_BYTES)
-  #size = 0
+  readonly #free: Buffer[] = []
+  /** The line being written; `endLine` ends it. */
+  readonly json = new JsonBytes(PIECE_BYTES)
 
   /** `sendBytes` 1 sends each line at once. */
   constructor(out: Writable, sendBytes = PIECE_BYTES / 2) {
@@ -20,26 +22,13 @@ export class LineWriter {
   }
 
   line(text: string): void {
-    const room = text.length * BYTES_PER_CHAR + 1
-    if (this.#size + room > this.#piece.length) {
-      this.#send()
-      if (room > this.#piece.length) this.#piece = Buffer.allocUnsafe(room)
-    }
-    this.#size += this.#piece.write(text, this.#size, 'utf8')
-    this.#piece[this.#size++] = 10
-    if (this.#size >= this.#sendBytes) this.#send()
+    this.json.plain(text)
+    this.endLine()
   }
 
-  /** A line that is bytes already; they are copied. */
-  bytes(line: Buffer, size: number): void {
-    if (this.#size + size + 1 > this.#piece.length) {
-      this.#send()
-      if (size + 1 > this.#piece.length) this.#piece = Buffer.allocUnsafe(size + 1)
-    }
-    line.copy(this.#piece, this.#size, 0, size)
-    this.#size += size
-    this.#piece[this.#size++] = 10
-    if (this.#size >= this.#sendBytes) this.#send()
+  endLine(): void {
+    this.json.byte(10)
+    if (this.json.size >= this.#sendBytes) this.#send()
   }
 
   /** To be awaited between batches: memory stays bounded whatever the reader's speed. */
@@ -54,12 +43,16 @@ export class LineWriter {
     })
   }
 
+  /** The stream holds the piece until it calls back. Fresh memory for each would cost more than the writing. */
   #send(): void {
-    if (this.#size === 0) return
-    this.#out.write(this.#piece.subarray(0, this.#size))
-    // The stream may still hold the piece.
-    this.#piece = Buffer.allocUnsafe(PIECE_BYTES)
-    this.#size = 0
+    const { json } = this
+    if (json.size === 0) return
+    const piece = json.bytes
+    this.#out.write(piece.subarray(0, json.size), () => {
+      if (piece.length === PIECE_BYTES && this.#free.length < FREE_MAX) this.#free.push(piece)
+    })
+    json.bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES)
+    json.size = 0
   }
 }
 

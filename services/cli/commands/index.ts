@@ -1,12 +1,14 @@
 import type { Command } from '../command.js'
-import { convert } from './convert.js'
-import { demo } from './demo.js'
-import { doctor } from './doctor.js'
-import { read } from './read.js'
-import { record } from './record.js'
-import { sql } from './sql.js'
-import { tail } from './tail.js'
-import { top } from './top.js'
-import { up } from './up.js'
 
-export const COMMANDS: readonly Command[] = [demo, up, read, sql, tail, top, doctor, record, convert]
+/** By name, in the order of `klartext --help`. Each is loaded when it is called: what another command needs costs it nothing. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./demo.js')).demo,
+  up: async () => (await import('./up.js')).up,
+  read: async () => (await import('./read.js')).read,
+  sql: async () => (await import('./sql.js')).sql,
+  tail: async () => (await import('./tail.js')).tail,
+  top: async () => (await import('./top.js')).top,
+  doctor: async () => (await import('./doctor.js')).doctor,
+  record: async () => (await import('./record.js')).record,
+  convert: async () => (await import('./convert.js')).convert,
+}

@@ -3,7 +3,6 @@ import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
 import type { Flow } from '../../core/flow.js'
 import type { ConnectionRow } from '../../core/rows.js'
 import { writeFlowJson } from '../../core/wire/flow_json.js'
-import { JsonBytes } from '../../core/wire/json_bytes.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy, parsePolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
@@ -108,12 +107,10 @@ async function readFile(
 
 /** One JSON object per flow, with `file` in front where several are read. */
 function jsonLines(out: LineWriter, file: string): (flow: Flow) => void {
-  const json = new JsonBytes()
   const head = file === '' ? null : Buffer.from(`{"file":${JSON.stringify(file)},`)
   return (flow) => {
-    json.clear()
-    writeFlowJson(flow, json, head)
-    out.bytes(json.bytes, json.size)
+    writeFlowJson(flow, out.json, head)
+    out.endLine()
   }
 }
 

@@ -10,8 +10,12 @@ const NUMBER_BYTES_MAX = 32
 const INT_MAX = 0x7fff_ffff
 
 export class JsonBytes {
-  bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES)
+  bytes: Buffer
   size = 0
+
+  constructor(sizeBytes = INITIAL_BYTES) {
+    this.bytes = Buffer.allocUnsafeSlow(sizeBytes)
+  }
 
   /** Forgets what was written. */
   clear(): void {
@@ -30,6 +34,12 @@ export class JsonBytes {
     if (piece.length > COPY_BYTES_MIN) bytes.set(piece, at)
     else for (let i = 0; i < piece.length; i++) bytes[at + i] = piece[i]
     this.size = at + piece.length
+  }
+
+  /** A text as it is. */
+  plain(value: string): void {
+    this.#reserve(value.length * BYTES_PER_CHAR)
+    this.size += this.bytes.write(value, this.size, 'utf8')
   }
 
   /** A text in quotes. */
