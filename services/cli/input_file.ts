@@ -12,7 +12,13 @@ export type InputKind = 'capture' | 'archive'
 export interface InputFile {
   readonly kind: InputKind
   readonly sizeBytes: number
-  open(onProgress: (bytesRead: number) => void): SegmentSource
+  open(options: InputOptions): SegmentSource
+}
+
+export interface InputOptions {
+  readonly onProgress: (bytesRead: number) => void
+  /** See PcapSourceOptions. */
+  readonly reuseMemory?: boolean
 }
 
 const GZIP_MAGIC = 0x1f8b
@@ -27,8 +33,7 @@ export function inputFile(path: string): InputFile {
     if (stat.isDirectory()) throw new KlartextError('NOT_A_FILE', `${path}: is a directory`)
     sizeBytes = stat.size
     // A pipe cannot be read twice: what it holds shows itself while it is read.
-    if (!stat.isFile())
-      return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
+    if (!stat.isFile()) return { kind: 'capture', sizeBytes, open: (options) => new PcapSource(path, options) }
     const file = openSync(path, 'r')
     size = readSync(file, head)
     closeSync(file)
@@ -42,9 +47,9 @@ export function inputFile(path: string): InputFile {
   if (size === 0) throw new KlartextError('EMPTY_FILE', `${path}: the file is empty`)
   const bytes = head.subarray(0, size)
   if (isArchiveMagic(bytes))
-    return { kind: 'archive', sizeBytes, open: (onProgress) => new ArchiveSource(path, { onProgress }) }
+    return { kind: 'archive', sizeBytes, open: ({ onProgress }) => new ArchiveSource(path, { onProgress }) }
   if (isCaptureMagic(bytes) || bytes.readUInt16BE(0) === GZIP_MAGIC) {
-    return { kind: 'capture', sizeBytes, open: (onProgress) => new PcapSource(path, { onProgress }) }
+    return { kind: 'capture', sizeBytes, open: (options) => new PcapSource(path, options) }
   }
   throw new KlartextError('NOT_A_CAPTURE', `${path}: neither pcap, pcapng nor a segment archive`)
 }

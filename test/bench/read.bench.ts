@@ -35,9 +35,16 @@ export async function main(words: readonly string[]): Promise<number> {
       )
     }
     const memory = spawnSync(
-      '/bin/sh',
-      ['-c', `exec ${process.execPath} -e "${PEAK}" ${REPO_ROOT}/services/cli/bin/klartext.mjs ${large}`],
-      { encoding: 'utf8' },
+      process.execPath,
+      [
+        '--import',
+        `data:text/javascript,${encodeURIComponent(PEAK)}`,
+        `${REPO_ROOT}/services/cli/bin/klartext.mjs`,
+        'read',
+        '-q',
+        large,
+      ],
+      { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] },
     )
     const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]
     const [a, b] = [median(ours), median(theirs)]
@@ -47,15 +54,15 @@ export async function main(words: readonly string[]): Promise<number> {
     )
     console.log(`tshark:        ${(b / 1000).toFixed(1)} k exchanges/s`)
     console.log(`ratio: ${(a / b).toFixed(1)}`)
-    console.log(`peak memory of klartext read: ${memory.stdout.trim()} MB`)
+    console.log(`peak memory of klartext read: ${memory.stderr.trim()} MB`)
     return 0
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-const PEAK =
-  "const { spawnSync } = require('node:child_process'); spawnSync(process.execPath, [process.argv[1], 'read', '-q', process.argv[2]], { stdio: 'ignore' }); console.log(Math.round(process.resourceUsage().maxRSS / 1024), ''); const fs = require('node:fs')"
+/** Of the command itself, which leaves it as its last words. */
+const PEAK = "process.on('exit', () => console.error(Math.round(process.resourceUsage().maxRSS / 1024)))"
 
 function timed(command: string): number {
   const begun = process.hrtime.bigint()

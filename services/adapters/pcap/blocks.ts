@@ -2,10 +2,13 @@
 import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
 import { KlartextError } from '../../core/errors.js'
 
 const FILE_BLOCK_BYTES = 1 << 20
+/** Memory that is used again and again should stay in the processor's cache. */
+const REUSED_BLOCK_BYTES = 1 << 18
 /** What a pipe gives at once; a larger block would be mostly empty, and payloads pin their block. */
 const PIPE_BLOCK_BYTES = 1 << 16
 const GZIP_MAGIC = 0x1f8b
@@ -15,6 +18,8 @@ export interface BlockReaderOptions {
   readonly onProgress: (bytesRead: number) => void
   /** What is left of the block before; the next block begins with it. */
   readonly rest: () => Buffer
+  /** Every block of a plain file lies in the same memory: it is valid until the next one is asked for. */
+  readonly reuse: boolean
 }
 
 export async function* readBlocks(input: string | Readable, options: BlockReaderOptions): AsyncGenerator<Buffer> {
@@ -30,17 +35,24 @@ async function* fileBlocks(path: string, options: BlockReaderOptions): AsyncGene
   const file = await open(path, 'r')
   try {
     const plain = (await file.stat()).isFile()
-    const blockBytes = plain ? FILE_BLOCK_BYTES : PIPE_BLOCK_BYTES
+    const reuse = plain && options.reuse
+    const blockBytes = reuse ? REUSED_BLOCK_BYTES : plain ? FILE_BLOCK_BYTES : PIPE_BLOCK_BYTES
+    let memory: Buffer = Buffer.alloc(0)
     let read = 0
     for (;;) {
       const rest = options.rest()
-      const block = Buffer.allocUnsafeSlow(rest.length + blockBytes)
+      const needed = rest.length + blockBytes
+      const block: Buffer =
+        reuse && memory.length >= needed ? memory : Buffer.allocUnsafeSlow(reuse ? needed * 2 : needed)
+      memory = block
       rest.copy(block)
       // A block of a plain file is here sooner than a thread that fetches it has woken up.
       const bytesRead = plain
         ? readSync(file.fd, block, rest.length, blockBytes, null)
         : (await file.read(block, rest.length, blockBytes, null)).bytesRead
       if (bytesRead === 0) return
+      // Nothing else here waits for anything: signals and what was written get their turn now.
+      if (plain) await turn()
       const bytes = block.subarray(0, rest.length + bytesRead)
       if (read === 0 && isGzip(bytes)) return yield* gunzipped(chain(bytes, fileChunks(file)), options)
       read += bytesRead

@@ -115,3 +115,20 @@ test('what was skipped is told by reason', async () => {
     ],
   )
 })
+
+test('memory that is used again gives the same bytes to whoever reads batch by batch, data out of order too', async () => {
+  // Each pair of packets the wrong way round, one far behind all others: held back over several blocks.
+  const order = Array.from({ length: 3000 }, (_, i) => i ^ 1)
+  order.splice(1500, 0, ...order.splice(10, 1))
+  const numbered = (i: number) => `${String(i).padStart(6, '0')}${PART}`
+  const packets = order.map((i) => fromClient(100 + i * numbered(i).length, numbered(i)))
+  const path = file('disorder.pcap', pcap([...HANDSHAKE, ...packets]))
+  const read = async (reuseMemory: boolean): Promise<string> => {
+    let text = ''
+    for await (const batch of new PcapSource(path, { reuseMemory }).batches()) text += textOf(batch, 0)
+    return text
+  }
+  const text = await read(true)
+  assert.equal(text, Array.from({ length: 3000 }, (_, i) => numbered(i)).join(''))
+  assert.equal(text, await read(false))
+})

@@ -15,6 +15,8 @@ export interface PcapSourceOptions {
   readonly name: string
   /** Called about once per block with the bytes of the file (packed, where it is) read so far. */
   readonly onProgress: (bytesRead: number) => void
+  /** The payloads of a batch are valid only until the next batch is asked for; for those who read and forget. */
+  readonly reuseMemory: boolean
 }
 
 /**
@@ -32,7 +34,7 @@ export class PcapSource implements SegmentSource {
   constructor(input: string | Readable, options: Partial<PcapSourceOptions> = {}) {
     this.#input = input
     const name = typeof input === 'string' ? input : 'standard input'
-    this.#options = { name, onProgress: () => {}, ...options }
+    this.#options = { name, onProgress: () => {}, reuseMemory: false, ...options }
   }
 
   async *batches(signal?: AbortSignal): AsyncGenerator<Segment[]> {
@@ -41,7 +43,7 @@ export class PcapSource implements SegmentSource {
     const udp = new UdpTracker(out, this.#skipped)
     const handler = { tcp: tcp.packet.bind(tcp), udp: udp.packet.bind(udp) }
     const dissector = new Dissector(handler, this.#skipped)
-    const { name, onProgress } = this.#options
+    const { name, onProgress, reuseMemory } = this.#options
     const parser = new CaptureParser(name)
     const onPacket = (packet: PacketRecord) => {
       this.packets += 1
@@ -50,7 +52,12 @@ export class PcapSource implements SegmentSource {
     }
     let failure: unknown = null
     try {
-      for await (const block of readBlocks(this.#input, { name, onProgress, rest: () => parser.rest })) {
+      for await (const block of readBlocks(this.#input, {
+        name,
+        onProgress,
+        rest: () => parser.rest,
+        reuse: reuseMemory,
+      })) {
         if (signal?.aborted) break
         parser.parse(block, onPacket)
         if (out.length > 0) yield out.splice(0)

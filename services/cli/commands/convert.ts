@@ -39,7 +39,7 @@ async function run(input: CommandInput): Promise<number> {
   const progress = new Progress(from, opened.sizeBytes)
   let code: number = EXIT.done
   try {
-    for await (const batch of opened.open((bytes) => progress.at(bytes)).batches()) sink.write(batch)
+    for await (const batch of opened.open({ onProgress: (bytes) => progress.at(bytes) }).batches()) sink.write(batch)
   } catch (error) {
     if (!(error instanceof KlartextError) || error.code === 'UNWRITABLE') throw error
     process.stderr.write(`${error.message}\n`)

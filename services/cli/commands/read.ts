@@ -86,7 +86,7 @@ async function readFile(
   try {
     const opened = inputFile(file)
     const progress = new Progress(file, opened.sizeBytes)
-    const source = opened.open((bytes) => progress.at(bytes))
+    const source = opened.open({ onProgress: (bytes) => progress.at(bytes), reuseMemory: true })
     try {
       for await (const batch of source.batches(signal)) {
         pipeline.push(batch)
