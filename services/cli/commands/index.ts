@@ -5,6 +5,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.js')).demo,
   up: async () => (await import('./up.js')).up,
   read: async () => (await import('./read.js')).read,
+  ask: async () => (await import('./ask.js')).ask,
   sql: async () => (await import('./sql.js')).sql,
   tail: async () => (await import('./tail.js')).tail,
   top: async () => (await import('./top.js')).top,

@@ -1,0 +1,30 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS klartext.fill_edges_1m TO klartext.edges_1m AS
+SELECT
+  toStartOfMinute(f.ts) AS minute,
+  f.client_cluster AS client_cluster,
+  f.client_ns AS client_ns,
+  f.client_name AS client_workload,
+  f.client_kind AS client_kind,
+  f.server_cluster AS server_cluster,
+  f.server_ns AS server_ns,
+  f.server_name AS server_workload,
+  f.server_kind AS server_kind,
+  f.server_port AS server_port,
+  f.protocol AS protocol,
+  f.scope AS scope,
+  f.capture_side AS capture_side,
+  count() AS requests,
+  countIf(f.outcome = 'client_error') AS client_errors,
+  countIf(f.outcome = 'server_error') AS server_errors,
+  countIf(f.outcome IN ('timeout', 'no_response', 'reset')) AS unanswered,
+  countIf(f.complete = 0) AS incomplete,
+  sum(f.req_bytes) AS req_bytes,
+  sum(f.resp_bytes) AS resp_bytes,
+  sum(f.latency_us) AS latency_sum_us,
+  max(f.latency_us) AS latency_max_us,
+  quantilesDDStateIf(0.01, 0.5, 0.9, 0.95, 0.99)(f.latency_us, f.latency_us > 0) AS latency,
+  sum(length(f.findings)) AS findings,
+  uniqCombinedStateIf(12)(f.client_pod, f.client_pod != '') AS client_pods,
+  uniqCombinedStateIf(12)(f.server_pod, f.server_pod != '') AS server_pods
+FROM klartext.flows AS f
+GROUP BY minute, client_cluster, client_ns, client_workload, client_kind, server_cluster, server_ns, server_workload, server_kind, server_port, protocol, scope, capture_side

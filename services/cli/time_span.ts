@@ -1,0 +1,28 @@
+/** The time a question is about. */
+import { UsageError } from '../core/errors.js'
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_000, d: 86_400_000 }
+
+/** `15m`, `2h`, `7d` before `nowMs`, or a time in ISO 8601; answers ms since 1970. */
+export function parseTime(text: string, option: string, nowMs: number): number {
+  const ago = /^(\d{1,6})([smhd])$/.exec(text)
+  if (ago !== null) return nowMs - Number(ago[1]) * UNIT_MS[ago[2]]
+  const time = /^\d{4}-\d{2}-\d{2}([T ]|$)/.test(text) ? Date.parse(withZone(text)) : Number.NaN
+  if (Number.isNaN(time)) {
+    throw new UsageError(
+      `${option} takes a span such as 15m, 2h or 7d, or a time such as 2026-11-24T12:00:00Z, not "${text}"`,
+    )
+  }
+  return time
+}
+
+/** Without a zone it is UTC, like all times in the store. */
+function withZone(text: string): string {
+  const time = text.replace(' ', 'T')
+  return /(Z|[+-]\d{2}:?\d{2})$/.test(time) || !time.includes('T') ? time : `${time}Z`
+}
+
+/** As ClickHouse writes a DateTime64(6) in UTC. */
+export function clickHouseTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 23).replace('T', ' ')}000`
+}

@@ -1,0 +1,106 @@
+/**
+ * A cluster's hour with known truths in it, and look-alikes beside them. It knows nothing of the questions that are to find
+ * the truths: it says what happened, as flows of the ends that saw it.
+ */
+import type { Flow } from '../../services/core/flow.js'
+import { Random } from '../../services/core/random.js'
+import { seededFlow } from './flows.js'
+
+export interface CallOptions {
+  readonly client: string
+  readonly server: string
+  readonly atUs: number
+  readonly latencyUs?: number
+  readonly networkUs?: number
+  readonly serverUs?: number
+  /** What the clock of the server's node is ahead by. */
+  readonly skewUs?: number
+  readonly more?: Partial<Flow>
+}
+
+export class World {
+  readonly flows: Flow[] = []
+  readonly startUs: number
+  readonly #random = new Random(5)
+  #connections = 0
+
+  constructor(startUs: number) {
+    this.startUs = startUs
+  }
+
+  at(minute: number, second = 0): number {
+    return this.startUs + (minute * 60 + second) * 1_000_000
+  }
+
+  /** One call, seen at both ends, each with its own clock and connection id. */
+  call(options: CallOptions): void {
+    const { client, server, atUs, networkUs = 200, serverUs = 2000, skewUs = 0, more = {} } = options
+    const latencyUs = options.latencyUs ?? networkUs + serverUs + 300
+    this.#connections += 1
+    const id = this.#connections
+    const base: Flow = {
+      ...seededFlow(this.#random, 0, atUs),
+      ts: atUs,
+      exchange_seq: 0,
+      client_ip: address(client),
+      client_port: 10_000 + (id % 50_000),
+      server_ip: address(server),
+      server_port: 8080,
+      client_kind: 'pod',
+      client_ns: 'shop',
+      client_workload: client,
+      client_pod: `${client}-5d8f7c9b6d-abcde`,
+      client_node: 'node-1',
+      client_zone: 'eu-1a',
+      server_kind: 'pod',
+      server_ns: 'shop',
+      server_workload: server,
+      server_pod: `${server}-6f9d8b7c5d-fghij`,
+      server_node: 'node-2',
+      server_zone: 'eu-1a',
+      protocol: 'http1',
+      method: 'GET',
+      endpoint: '/work/{id}',
+      resource: `/work/${id}`,
+      status_code: 200,
+      outcome: 'ok',
+      error: '',
+      req_bytes: 100,
+      resp_bytes: 1000,
+      trace_id: '',
+      findings: [],
+      ...more,
+    }
+    const toServerUs = networkUs >> 1
+    this.flows.push({
+      ...base,
+      conn_id: String(id * 2),
+      capture_side: 'client',
+      node: base.client_node,
+      latency_us: latencyUs,
+      ttfb_us: networkUs + serverUs,
+    })
+    this.flows.push({
+      ...base,
+      conn_id: String(id * 2 + 1),
+      capture_side: 'server',
+      node: base.server_node,
+      ts: atUs + toServerUs + skewUs,
+      latency_us: latencyUs - networkUs,
+      ttfb_us: serverUs,
+    })
+  }
+
+  /** The same call every so many seconds. */
+  every(seconds: number, fromMinute: number, toMinute: number, make: (atUs: number, i: number) => CallOptions): void {
+    let i = 0
+    for (let at = this.at(fromMinute); at < this.at(toMinute); at += seconds * 1_000_000) this.call(make(at, i++))
+  }
+}
+
+/** A private address of its own for each name. */
+function address(name: string): string {
+  let hash = 7
+  for (const char of name) hash = (hash * 31 + char.charCodeAt(0)) % 65_536
+  return `10.7.${hash >> 8}.${hash & 255}`
+}
