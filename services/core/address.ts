@@ -44,3 +44,23 @@ export function addressToBytes(text: string): Buffer {
   }
   return bytes
 }
+
+/**
+ * Routed in the internet: not private (RFC 1918, RFC 6598, RFC 4193), loopback, link-local, multicast, for documentation or
+ * reserved. False for what is no address.
+ */
+export function isPublicAddress(text: string): boolean {
+  const bytes = addressToBytes(text)
+  if (bytes.length === 4) {
+    const [a, b, c] = bytes
+    if (a === 0 || a === 10 || a === 127 || a >= 224) return false
+    if (a === 100) return b < 64 || b > 127
+    if (a === 169) return b !== 254
+    if (a === 172) return b < 16 || b > 31
+    if (a === 192) return b !== 168 && !(b === 0 && (c === 0 || c === 2))
+    if (a === 198) return b !== 18 && b !== 19 && !(b === 51 && c === 100)
+    return !(a === 203 && b === 0 && c === 113)
+  }
+  // Global unicast is 2000::/3; 2001:db8::/32 is for documentation.
+  return bytes.length === 16 && bytes[0] >> 5 === 1 && bytes.readUInt32BE(0) !== 0x20010db8
+}

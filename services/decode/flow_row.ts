@@ -3,6 +3,7 @@ import type { Exchange, HeaderList } from '../core/exchange.js'
 import { DECODER_VERSION, type Flow, SCHEMA_VERSION, type WorkloadKind } from '../core/flow.js'
 import type { CaptureSide, ConnectionInfo, Transport } from '../core/segment.js'
 import { endpointOf } from './endpoints.js'
+import { type End, UNKNOWN_END } from './naming.js'
 
 /** The columns that all flows of one connection share. */
 export class FlowContext {
@@ -20,6 +21,12 @@ export class FlowContext {
   readonly tlsVersion: string
   readonly pid: number
   readonly comm: string
+  /** Set by `nameEnds`, good for flows of these times as long as the directory has this version. */
+  client: End = UNKNOWN_END
+  server: End = UNKNOWN_END
+  namedVersion = -1
+  namedFromUs = 0
+  namedToUs = 0
   readonly requestHeaders = new HeaderMemo()
   readonly responseHeaders = new HeaderMemo()
 
@@ -45,7 +52,6 @@ function turnedSide(side: CaptureSide): CaptureSide {
   return side === 'client' ? 'server' : side === 'server' ? 'client' : 'unknown'
 }
 
-const UNKNOWN: WorkloadKind = 'unknown'
 const NO_TEXTS: readonly string[] = Object.freeze([])
 const NO_MAP: Record<string, string> = Object.freeze({}) as Record<string, string>
 
@@ -65,26 +71,26 @@ export class FlowRow implements Flow {
   server_ip: string
   server_port: number
   transport: Transport
-  client_kind = UNKNOWN
-  client_cluster = ''
-  client_ns = ''
-  client_workload = ''
-  client_pod = ''
+  client_kind: WorkloadKind
+  client_cluster: string
+  client_ns: string
+  client_workload: string
+  client_pod: string
   client_container: string
   client_node: string
-  client_zone = ''
-  client_service = ''
-  client_sa = ''
-  server_kind = UNKNOWN
-  server_cluster = ''
-  server_ns = ''
-  server_workload = ''
-  server_pod = ''
+  client_zone: string
+  client_service: string
+  client_sa: string
+  server_kind: WorkloadKind
+  server_cluster: string
+  server_ns: string
+  server_workload: string
+  server_pod: string
   server_container: string
   server_node: string
-  server_zone = ''
-  server_service = ''
-  server_sa = ''
+  server_zone: string
+  server_service: string
+  server_sa: string
   protocol: string
   l7_version: string
   method: string
@@ -142,12 +148,27 @@ export class FlowRow implements Flow {
     this.server_ip = context.serverIp
     this.server_port = context.serverPort
     this.transport = context.transport
-    const atClient = context.captureSide === 'client'
-    const atServer = context.captureSide === 'server'
-    this.client_container = atClient ? context.container : ''
-    this.client_node = atClient ? context.node : ''
-    this.server_container = atServer ? context.container : ''
-    this.server_node = atServer ? context.node : ''
+    const { client, server } = context
+    this.client_kind = client.kind
+    this.client_cluster = client.cluster
+    this.client_ns = client.namespace
+    this.client_workload = client.workload
+    this.client_pod = client.pod
+    this.client_container = client.container
+    this.client_node = client.node
+    this.client_zone = client.zone
+    this.client_service = client.service
+    this.client_sa = client.serviceAccount
+    this.server_kind = server.kind
+    this.server_cluster = server.cluster
+    this.server_ns = server.namespace
+    this.server_workload = server.workload
+    this.server_pod = server.pod
+    this.server_container = server.container
+    this.server_node = server.node
+    this.server_zone = server.zone
+    this.server_service = server.service
+    this.server_sa = server.serviceAccount
     this.protocol = exchange.protocol
     this.l7_version = exchange.l7Version
     this.method = exchange.method

@@ -5,6 +5,7 @@
  */
 import type { Exchange } from '../core/exchange.js'
 import type { Flow } from '../core/flow.js'
+import type { PodDirectory } from '../core/ports/pods.js'
 import type { CloseReason, Protocol } from '../core/protocol.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { type Segment, SegmentFlag } from '../core/segment.js'
@@ -15,12 +16,15 @@ import { Connections } from './connections.js'
 import { Driver } from './driver.js'
 import { FlowContext, FlowRow } from './flow_row.js'
 import * as limits from './limits.js'
+import { nameEnds } from './naming.js'
 import type { FlowPolicy } from './policy.js'
 import type { Half } from './reassembler.js'
 
 export interface PipelineOptions {
   readonly protocols: readonly Protocol[]
   readonly policy: FlowPolicy
+  /** Names the ends; without one they stay unknown. */
+  readonly pods?: PodDirectory
   readonly onFlow: (flow: Flow) => void
   readonly onConnection: (row: ConnectionRow) => void
   /** Told of a decoder's own failure: where it was, never what the bytes were. */
@@ -29,6 +33,7 @@ export interface PipelineOptions {
 
 export class DecodePipeline {
   readonly #options: PipelineOptions
+  readonly #pods: PodDirectory | null
   readonly accounting = new Accounting()
   readonly #connections: Connections
   readonly #driver: Driver
@@ -38,6 +43,7 @@ export class DecodePipeline {
 
   constructor(options: PipelineOptions) {
     this.#options = options
+    this.#pods = options.pods ?? null
     this.#connections = new Connections(this.accounting, (connection, reason) => this.#closed(connection, reason))
     this.#driver = new Driver(options.protocols, this.accounting, (connection, error) =>
       options.onDecoderFailure?.(connection.info.id.toString(), connection.protocol?.name ?? '', error),
@@ -210,6 +216,7 @@ export class DecodePipeline {
 
   #flow(connection: Connection, exchange: Exchange): void {
     if (connection.context === null) connection.context = new FlowContext(connection.info, connection.turned === 1)
+    nameEnds(connection.context, this.#pods, exchange.reqStartUs !== 0 ? exchange.reqStartUs : exchange.respStartUs)
     const flow = new FlowRow(connection.context, exchange, connection.exchanges)
     connection.exchanges += 1
     this.accounting.flows += 1
