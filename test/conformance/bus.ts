@@ -186,6 +186,42 @@ export function busConformance(makeBus: () => Promise<Bus>, { patienceMs }: Conf
       await Promise.all([two.close(), producer.close()])
     })
 
+    test('all of a partition is read back outside of any group, up to what a fenced producer had committed', async () => {
+      const name = fresh('topic')
+      await bus.createTopic(name, 2, { compact: true })
+      const id = fresh('id')
+      const key = (text: string) => Buffer.from(text)
+      const old = await bus.producer({ transactionalId: id })
+      const done = await old.begin()
+      await done.send(name, 1, [
+        { key: key('a'), value: Buffer.from('1') },
+        { key: key('b'), value: Buffer.from('2') },
+      ])
+      await done.send(name, 1, [
+        { key: key('a'), value: null },
+        { key: key('c'), value: Buffer.from('3') },
+      ])
+      await done.commit()
+      const left = await old.begin()
+      await left.send(name, 1, [{ key: key('c'), value: Buffer.from('never') }])
+      const young = await bus.producer({ transactionalId: id })
+      const newest = new Map<string, string>()
+      await bus.readAll(name, 1, (records) => {
+        for (const record of records) newest.set(String(record.key), record.value.toString())
+      })
+      assert.deepEqual(newest.get('b'), '2')
+      assert.deepEqual(newest.get('c'), '3')
+      assert.ok((newest.get('a') ?? '') === '', 'a deleted key is gone or empty')
+      let other = 0
+      await bus.readAll(name, 0, (records) => {
+        other += records.length
+      })
+      assert.equal(other, 0)
+      assert.ok((await bus.endOffset(name, 1)) >= 4n)
+      assert.equal(await bus.endOffset(name, 0), 0n)
+      await Promise.all([old.close(), young.close()])
+    })
+
     test('two members share the partitions, each record goes to one; when one leaves the other has all', async () => {
       const name = await topic(4)
       const group = fresh('group')

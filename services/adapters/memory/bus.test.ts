@@ -89,3 +89,48 @@ test('a transaction that is open for too long is undone and its producer fenced'
   )
   await assert.rejects(transaction.commit(), { code: 'FENCED' })
 })
+
+test('a compacted topic keeps the newest of each key, however often it is written', async () => {
+  const bus = new MemoryBus()
+  await bus.createTopic('t', 1, { compact: true })
+  const producer = await bus.producer({ transactionalId: 'id' })
+  for (let i = 0; i < 5_000; i++) {
+    const transaction = await producer.begin()
+    await transaction.send('t', 0, [
+      { key: Buffer.from(`k${i % 10}`), value: Buffer.from(`${i}`) },
+      { key: Buffer.from(`gone${i}`), value: Buffer.from('x') },
+      { key: Buffer.from(`gone${i}`), value: null },
+    ])
+    await (i % 7 === 3 ? transaction.abort() : transaction.commit())
+  }
+  const newest = new Map<string, string>()
+  await bus.readAll('t', 0, (records) => {
+    assert.ok(records.length < 5_000, `${records.length} records kept`)
+    for (const { key, value } of records) newest.set(String(key), value.toString())
+  })
+  for (let i = 0; i < 10; i++) {
+    let last = 4_990 + i
+    while (last % 7 === 3) last -= 10
+    assert.equal(newest.get(`k${i}`), `${last}`)
+  }
+  assert.ok([...newest].every(([key, value]) => key.startsWith('k') || value === ''))
+})
+
+test('what all groups have committed is freed at once where the chain reads it only once', async () => {
+  const bus = new MemoryBus({ freeConsumed: true })
+  await bus.createTopic('t', 1)
+  const producer = await bus.producer()
+  const consumer = await bus.consumer('g')
+  await consumer.subscribe('t', async () => {})
+  for (let i = 0; i < 3_000; i++) await producer.send('t', 0, [message(`${i}`)])
+  const records = await consumer.poll(1 << 20, 0)
+  await consumer.commit({ topic: 't', partition: 0 }, records[2_499].offset + 1n, '')
+  const log = bus.log('t', 0)
+  assert.equal(log.startOffset, 2_500n)
+  assert.equal(log.bytes, 500 * 104)
+  consumer.seek({ topic: 't', partition: 0 }, 2_998n)
+  assert.deepEqual(
+    (await consumer.poll(1 << 20, 0)).map(({ value }) => value.toString()),
+    ['2998', '2999'],
+  )
+})

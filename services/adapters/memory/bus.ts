@@ -4,7 +4,7 @@
  * write to them any more. What was sent is gone with the process.
  */
 import { KlartextError } from '../../core/errors.js'
-import type { Bus, BusConsumer, BusMessage, BusProducer } from '../../core/ports/bus.js'
+import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicOptions } from '../../core/ports/bus.js'
 import { MemoryConsumer } from './consumer.js'
 import { ConsumerGroup } from './group.js'
 import { type OpenTransaction, PartitionLog } from './log.js'
@@ -18,6 +18,8 @@ export interface MemoryBusOptions {
    * drop_oldest: the oldest records go, as Kafka's retention does; readers jump, `dropped` counts.
    */
   readonly whenFull?: 'wait' | 'drop_oldest'
+  /** What all groups have committed is freed at once: for a chain that nobody reads a second time. */
+  readonly freeConsumed?: boolean
   /** A member that is silent for so long loses its partitions (Kafka: session.timeout.ms). */
   readonly sessionMs?: number
   /** A transaction open for so long is undone (Kafka: transaction.timeout.ms). */
@@ -33,6 +35,7 @@ const TRANSACTION_MS = 15_000
 export class MemoryBus implements Bus {
   readonly #partitionBytesMax: number
   readonly #whenFull: 'wait' | 'drop_oldest'
+  readonly #freeConsumed: boolean
   readonly #sessionMs: number
   readonly #transactionMs: number
   readonly nowMs: () => number
@@ -45,13 +48,13 @@ export class MemoryBus implements Bus {
   constructor(options: MemoryBusOptions = {}) {
     this.#partitionBytesMax = options.partitionBytesMax ?? PARTITION_BYTES_MAX
     this.#whenFull = options.whenFull ?? 'wait'
+    this.#freeConsumed = options.freeConsumed ?? false
     this.#sessionMs = options.sessionMs ?? SESSION_MS
     this.#transactionMs = options.transactionMs ?? TRANSACTION_MS
     this.nowMs = options.nowMs ?? Date.now
   }
 
-  /** Making a topic that is there with as many partitions does nothing. */
-  async createTopic(topic: string, partitions: number): Promise<void> {
+  async createTopic(topic: string, partitions: number, { compact = false }: TopicOptions = {}): Promise<void> {
     const known = this.#topics.get(topic)
     if (known !== undefined && known.length !== partitions) {
       throw new KlartextError('TOPIC_EXISTS', `the topic ${topic} has ${known.length} partitions, not ${partitions}`)
@@ -60,13 +63,24 @@ export class MemoryBus implements Bus {
     if (known === undefined) {
       this.#topics.set(
         topic,
-        Array.from({ length: partitions }, (_, partition) => new PartitionLog(topic, partition)),
+        Array.from({ length: partitions }, (_, partition) => new PartitionLog(topic, partition, compact)),
       )
     }
   }
 
   async partitions(topic: string): Promise<number> {
     return this.#logs(topic).length
+  }
+
+  async endOffset(topic: string, partition: number): Promise<bigint> {
+    return this.log(topic, partition).endOffset
+  }
+
+  async readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void> {
+    this.#check()
+    const records: BusRecord[] = []
+    this.log(topic, partition).read(0n, Number.MAX_SAFE_INTEGER, records)
+    take(records)
   }
 
   async producer(options: { transactionalId?: string } = {}): Promise<BusProducer> {
@@ -130,7 +144,7 @@ export class MemoryBus implements Bus {
   async room(log: PartitionLog): Promise<void> {
     for (;;) {
       this.#check()
-      if (log.bytes < this.#partitionBytesMax) return
+      if (log.bytes < this.#partitionBytesMax || log.compacted) return
       // A little more than needed, so that not every send has to.
       const keep = Math.floor(this.#partitionBytesMax * 0.9)
       if (this.#whenFull === 'drop_oldest') {
@@ -142,6 +156,12 @@ export class MemoryBus implements Bus {
       await this.waitForChange(1_000)
       this.expireTransactions()
     }
+  }
+
+  /** A group has committed an offset. */
+  committed(log: PartitionLog): void {
+    if (this.#freeConsumed && !log.compacted) log.trim(0, this.#readByAll(log), false)
+    this.changed()
   }
 
   /** The lowest offset a group that reads the topic has still to read. */

@@ -140,7 +140,7 @@ export class MemoryConsumer implements BusConsumer {
       throw fenced(`${input.topic}/${input.partition} belongs to another consumer of ${this.#group.id}`)
     }
     this.#group.commit(input, offset, metadata)
-    this.#bus.changed()
+    this.#bus.committed(this.#bus.log(input.topic, input.partition))
   }
 
   #check(): void {

@@ -3,47 +3,54 @@ import type { BusMessage, BusRecord } from '../../core/ports/bus.js'
 
 /** What a record counts for against the bounds, besides its bytes. */
 const RECORD_OVERHEAD_BYTES = 100
+/** Compacting looks at all that is kept: it is worth it once so many records were added, and as many as were kept before. */
+const COMPACT_RECORDS_MIN = 1024
 
 export interface OpenTransaction {
   state: 'open' | 'committed' | 'aborted'
 }
 
 interface Entry {
-  readonly record: BusRecord
+  readonly offset: bigint
+  /** null: the end of a transaction, which takes an offset too, as in Kafka. Whoever counts offsets to count records is wrong. */
+  readonly record: BusRecord | null
   readonly bytes: number
+  readonly deletes: boolean
   readonly transaction: OpenTransaction | null
 }
 
 export class PartitionLog {
   readonly topic: string
   readonly partition: number
-  /** Ends of transactions take an offset too, as in Kafka: whoever counts offsets to count records is wrong there. */
-  #entries: (Entry | null)[] = []
-  /** Index of the first entry that is kept; entries before it are freed in bulk. */
+  readonly #compact: boolean
+  /** By offset; those before `#head` are freed in bulk. */
+  #entries: Entry[] = []
   #head = 0
-  /** Offset of entry 0. */
-  #base = 0n
+  #end = 0n
+  #start = 0n
   #bytes = 0
+  #untilCompact = COMPACT_RECORDS_MIN
   readonly #open = new Map<OpenTransaction, bigint>()
   /** Records that retention took away. */
   dropped = 0
 
-  constructor(topic: string, partition: number) {
+  constructor(topic: string, partition: number, compact = false) {
     this.topic = topic
     this.partition = partition
+    this.#compact = compact
   }
 
   get startOffset(): bigint {
-    return this.#base + BigInt(this.#head)
+    return this.#start
   }
 
   get endOffset(): bigint {
-    return this.#base + BigInt(this.#entries.length)
+    return this.#end
   }
 
   /** Last stable offset: below it all transactions are decided. */
   get stableOffset(): bigint {
-    let lowest = this.endOffset
+    let lowest = this.#end
     for (const first of this.#open.values()) if (first < lowest) lowest = first
     return lowest
   }
@@ -52,28 +59,33 @@ export class PartitionLog {
     return this.#bytes
   }
 
+  get compacted(): boolean {
+    return this.#compact
+  }
+
   append(messages: readonly BusMessage[], transaction: OpenTransaction | null, nowMs: number): bigint {
-    const first = this.endOffset
+    const first = this.#end
+    const { topic, partition } = this
     if (transaction !== null && !this.#open.has(transaction)) this.#open.set(transaction, first)
-    for (const message of messages) {
-      const { topic, partition } = this
-      const record: BusRecord = {
-        ...message,
-        timestampMs: message.timestampMs ?? nowMs,
-        topic,
-        partition,
-        offset: this.endOffset,
-      }
-      const bytes = message.value.length + (message.key?.length ?? 0) + RECORD_OVERHEAD_BYTES
-      this.#entries.push({ record, bytes, transaction })
+    for (const { key, value, headers, timestampMs = nowMs } of messages) {
+      const offset = this.#end
+      const kept = { topic, partition, offset, key, value: value ?? NO_VALUE, timestampMs }
+      const record: BusRecord = headers === undefined ? kept : { ...kept, headers }
+      const bytes = record.value.length + (key?.length ?? 0) + RECORD_OVERHEAD_BYTES
+      this.#entries.push({ offset, record, bytes, deletes: value === null, transaction })
       this.#bytes += bytes
+      this.#end = offset + 1n
     }
+    this.#untilCompact -= messages.length
     return first
   }
 
   /** The transaction was decided; its end takes one offset of this partition. */
   end(transaction: OpenTransaction): void {
-    if (this.#open.delete(transaction)) this.#entries.push(null)
+    if (!this.#open.delete(transaction)) return
+    this.#entries.push({ offset: this.#end, record: null, bytes: 0, deletes: false, transaction: null })
+    this.#end += 1n
+    if (this.#compact && this.#untilCompact <= 0) this.#compactNow()
   }
 
   /**
@@ -81,40 +93,74 @@ export class PartitionLog {
    * behind aborted records and ends of transactions, which are never answered.
    */
   read(from: bigint, maxBytes: number, into: BusRecord[]): { next: bigint; bytes: number } {
-    let offset = from < this.startOffset ? this.startOffset : from
     const stable = this.stableOffset
+    let next = from < this.#start ? this.#start : from
     let bytes = 0
-    for (; offset < stable; offset++) {
-      const entry = this.#entries[Number(offset - this.#base)]
-      if (entry === null || entry.transaction?.state === 'aborted') continue
-      const size = entry.record.value.length
-      if (bytes > 0 && bytes + size > maxBytes) break
-      bytes += size
-      into.push(entry.record)
-      if (bytes >= maxBytes) {
-        offset += 1n
-        break
+    for (let i = this.#find(next); i < this.#entries.length; i++) {
+      const { offset, record, transaction } = this.#entries[i]
+      if (offset >= stable) break
+      if (record !== null && transaction?.state !== 'aborted') {
+        const size = record.value.length
+        if (bytes > 0 && bytes + size > maxBytes) return { next, bytes }
+        bytes += size
+        into.push(record)
       }
+      next = offset + 1n
+      if (bytes >= maxBytes) return { next, bytes }
     }
-    return { next: offset, bytes }
+    return { next: next < stable ? stable : next, bytes }
+  }
+
+  /** Index of the first entry at or behind an offset. */
+  #find(offset: bigint): number {
+    let low = this.#head
+    let high = this.#entries.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#entries[middle].offset < offset) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   /** Frees the oldest records until `bytesMax` is kept, but none at or above `limit` and none of an open transaction. */
   trim(bytesMax: number, limit: bigint, isLoss: boolean): void {
     const stable = this.stableOffset
     const until = limit < stable ? limit : stable
-    while (this.#bytes > bytesMax && this.startOffset < until) {
-      const entry = this.#entries[this.#head]
-      if (entry !== null) {
-        this.#bytes -= entry.bytes
-        if (isLoss && entry.transaction?.state !== 'aborted') this.dropped += 1
-      }
-      this.#entries[this.#head++] = null
+    while (this.#head < this.#entries.length && (this.#bytes > bytesMax || bytesMax === 0)) {
+      const { offset, record, bytes, transaction } = this.#entries[this.#head]
+      if (offset >= until) break
+      this.#bytes -= bytes
+      if (isLoss && record !== null && transaction?.state !== 'aborted') this.dropped += 1
+      this.#start = offset + 1n
+      this.#entries[this.#head++] = FREED
     }
     if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head)
-      this.#base += BigInt(this.#head)
       this.#head = 0
     }
   }
+
+  /** Of each key only its newest committed record stays, and none where that deletes the key. */
+  #compactNow(): void {
+    const stable = this.stableOffset
+    const newest = new Map<string, Entry>()
+    const old = this.#entries.slice(this.#head)
+    for (const entry of old) {
+      const { offset, record, transaction } = entry
+      if (offset >= stable || record === null || record.key === null || transaction?.state === 'aborted') continue
+      newest.set(record.key.toString('latin1'), entry)
+    }
+    this.#entries = old.filter((entry) => {
+      if (entry.offset >= stable) return true
+      const key = entry.record?.key ?? null
+      return key !== null && !entry.deletes && newest.get(key.toString('latin1')) === entry
+    })
+    this.#head = 0
+    this.#bytes = this.#entries.reduce((sum, entry) => sum + entry.bytes, 0)
+    this.#untilCompact = Math.max(COMPACT_RECORDS_MIN, this.#entries.length)
+  }
 }
+
+const NO_VALUE: Buffer = Buffer.alloc(0)
+const FREED: Entry = { offset: -1n, record: null, bytes: 0, deletes: false, transaction: null }

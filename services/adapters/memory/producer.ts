@@ -113,6 +113,7 @@ export class MemoryTransaction implements BusTransaction {
     for (const { groupId, input, offset, metadata } of this.#offsets)
       this.#bus.group(groupId).commit(input, offset, metadata)
     this.#end()
+    for (const { input } of this.#offsets) this.#bus.committed(this.#bus.log(input.topic, input.partition))
   }
 
   async abort(): Promise<void> {

@@ -5,13 +5,16 @@
  */
 export interface BusMessage {
   readonly key: Buffer | null
-  readonly value: Buffer
+  /** null deletes the key in a compacted topic. */
+  readonly value: Buffer | null
   readonly headers?: Readonly<Record<string, string>>
   /** ms since 1970. */
   readonly timestampMs?: number
 }
 
 export interface BusRecord extends BusMessage {
+  /** Empty where null was sent. */
+  readonly value: Buffer
   readonly topic: string
   readonly partition: number
   readonly offset: bigint
@@ -29,9 +32,22 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+export interface TopicOptions {
+  /** Of each key only the newest record is kept for good (Kafka: cleanup.policy=compact). */
+  readonly compact?: boolean
+}
+
 export interface Bus {
-  createTopic(topic: string, partitions: number): Promise<void>
+  /** Making a topic that is there with as many partitions does nothing. Throws `TOPIC_EXISTS` where it has another number. */
+  createTopic(topic: string, partitions: number, options?: TopicOptions): Promise<void>
   partitions(topic: string): Promise<number>
+  /** Behind the newest record: how far a reader lags is measured against it. */
+  endOffset(topic: string, partition: number): Promise<bigint>
+  /**
+   * Committed records of one partition from its start to its end at the time of the call, outside of any group: to read a
+   * state back. What a fenced producer had committed before is among them.
+   */
+  readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void>
   producer(options?: { transactionalId?: string }): Promise<BusProducer>
   /** Records of committed transactions only, never those of open or aborted ones. */
   consumer(groupId: string): Promise<BusConsumer>
