@@ -4,11 +4,22 @@
  * in front: two digits per byte, blanks between them as you like). A `wire udp` block holds datagrams. In a `flows` block a line is method, host,
  * resource, status, request and response body bytes, a text with blanks in it as a JSON string and an empty one as `-`; then
  * whatever else is to be checked, as `column=value` or `attrs.name=value`.
+ *
+ * Some plays cannot give equal flows for some behaviours. Then the file says so and why, in a line of its own:
+ * `Excused from late requests: the answer to HEAD ...` (see EXCUSABLE). Nothing excuses from inventing.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Flow } from '../../core/flow.js'
-import { type Direction, TO_CLIENT, TO_SERVER } from '../../core/segment.js'
+import {
+  ConnectionInfo,
+  type Direction,
+  NO_BYTES,
+  Segment,
+  SegmentFlag,
+  TO_CLIENT,
+  TO_SERVER,
+} from '../../core/segment.js'
 
 export interface Said {
   readonly direction: Direction
@@ -26,11 +37,19 @@ export interface ExpectedFlow {
   readonly more: readonly string[]
 }
 
+/** `late requests` and `late answers`: the same flows; `resuming`: what begins after a loss is decoded. */
+export const EXCUSABLE = ['late requests', 'late answers', 'resuming'] as const
+export type Excusable = (typeof EXCUSABLE)[number]
+
 export interface Golden {
   readonly name: string
+  readonly path: string
+  /** The sentences between title and wire: why this matters. */
+  readonly why: string
   readonly transport: 'tcp' | 'udp'
   readonly wire: readonly Said[]
   readonly flows: readonly ExpectedFlow[]
+  readonly excused: ReadonlySet<Excusable>
 }
 
 const STEP_US = 1000
@@ -40,17 +59,58 @@ export function readGoldens(folder: string): Golden[] {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.md'))
     .sort()
-    .map((name) => {
-      const text = readFileSync(join(folder, name), 'utf8')
-      const datagrams = block(text, 'wire udp')
-      const wire = (datagrams.length > 0 ? datagrams : block(text, 'wire')).map((line, i) => wireLine(name, line, i))
-      return {
-        name: name.slice(0, -3),
-        transport: datagrams.length > 0 ? 'udp' : 'tcp',
-        wire,
-        flows: block(text, 'flows').map(expectedFlow),
-      }
-    })
+    .map((name) => parseGolden(name, join(folder, name), readFileSync(join(folder, name), 'utf8')))
+}
+
+function parseGolden(name: string, path: string, text: string): Golden {
+  const datagrams = block(text, 'wire udp')
+  const wire = (datagrams.length > 0 ? datagrams : block(text, 'wire')).map((line, i) => wireLine(name, line, i))
+  return {
+    name: name.slice(0, -3),
+    path,
+    why: /^# .+\n([\s\S]*?)```/.exec(text)?.[1].trim() ?? '',
+    transport: datagrams.length > 0 ? 'udp' : 'tcp',
+    wire,
+    flows: block(text, 'flows').map(expectedFlow),
+    excused: excuses(name, text),
+  }
+}
+
+function excuses(file: string, text: string): Set<Excusable> {
+  const excused = new Set<Excusable>()
+  for (const [line, what] of text.matchAll(/^Excused from ([a-z ]+): \S.*$/gm)) {
+    const known = EXCUSABLE.find((each) => each === what)
+    if (known === undefined) throw new Error(`${file}: ${line}: there is no such play; ${EXCUSABLE.join(', ')}`)
+    excused.add(known)
+  }
+  return excused
+}
+
+/** Replaces the expected flows in the file; what is checked beyond the usual columns stays, line by line. */
+export function updateGolden(golden: Golden, flows: readonly Flow[]): boolean {
+  const text = readFileSync(golden.path, 'utf8')
+  const lines = flowTexts(flows, golden.flows).map((line) => `${line}\n`)
+  const updated = text.replace(/```flows\n[\s\S]*?```/, () => `\`\`\`flows\n${lines.join('')}\`\`\``)
+  if (updated !== text) writeFileSync(golden.path, updated)
+  return updated !== text
+}
+
+/** One segment per wire line, and one for each end of a direction. */
+export function segmentsOf(golden: Golden): Segment[] {
+  const info = new ConnectionInfo(1n)
+  Object.assign(info, { clientIp: '10.0.0.1', clientPort: 40_000, serverIp: '10.0.0.2', serverPort: 80 })
+  info.transport = golden.transport
+  const positions = [0, 0]
+  const segments: Segment[] = []
+  for (const { direction, bytes, closes, timeUs } of golden.wire) {
+    const position = positions[direction]
+    positions[direction] += bytes.length
+    if (bytes.length > 0 || golden.transport === 'udp')
+      segments.push(new Segment(info, direction, position, bytes.length, bytes, timeUs, 0, 0))
+    if (closes)
+      segments.push(new Segment(info, direction, positions[direction], 0, NO_BYTES, timeUs, 0, SegmentFlag.CLOSE))
+  }
+  return segments
 }
 
 function block(text: string, kind: string): string[] {

@@ -35,7 +35,7 @@ const NAMES = {
   headCut: 'http1.head_cut',
 } as const
 
-const STATE_VERSION = 3
+const STATE_VERSION = 4
 
 class Http1Decoder implements Decoder {
   readonly #pairing: PairingByOrder

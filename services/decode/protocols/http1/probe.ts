@@ -92,25 +92,38 @@ function printable(bytes: Buffer, from: number, to: number): boolean {
 }
 
 /**
- * Offset from `head.pos` of the next line that starts a message of this kind; -1 if there is none. `head.searchedBytes`
- * then says how many bytes need not be looked at again. The first line may be the rest of one whose beginning was lost.
+ * Offset from `head.pos` of the next line that starts a message of this kind; -1 if there is none. Where a segment begins a
+ * line may begin too: bodies seldom end with a line end. `head.searchedBytes` then says how many bytes need not be looked at
+ * again. The first line may be the rest of one whose beginning was lost.
  */
 export function findMessage(head: Cursor, response: boolean): number {
   const { bytes, pos, end } = head
-  let at = pos
+  let line = pos
   for (;;) {
-    const found = bytes.indexOf(10, at)
+    const found = bytes.indexOf(10, line)
     const lf = found < 0 || found >= end ? -1 : found
-    const wholeStart = at > pos || !head.midway
-    if (response ? startsResponse(bytes, at, lf < 0 ? end : lf, lf >= 0) : startsRequest(head, at, lf, wholeStart)) {
-      return at - pos
+    const lineTo = lf < 0 ? end : lf + 1
+    let at = line
+    while (at < lineTo) {
+      const wholeStart = at === line && (at > pos || !head.midway)
+      if (response ? startsResponse(bytes, at, lf < 0 ? end : lf, lf >= 0) : startsRequest(head, at, lf, wholeStart)) {
+        return at - pos
+      }
+      at = segmentAfter(head, at)
     }
     if (lf < 0 || lf + 1 === end) {
-      head.searchedBytes = at - pos
+      head.searchedBytes = line - pos
       return -1
     }
-    at = lf + 1
+    line = lf + 1
   }
+}
+
+/** Where the first segment behind `at` begins. */
+function segmentAfter(head: Cursor, at: number): number {
+  const { markEnds, markCount, end } = head
+  for (let i = 0; i < markCount; i++) if (markEnds[i] > at) return markEnds[i]
+  return end
 }
 
 function startsResponse(bytes: Buffer, from: number, to: number, whole: boolean): boolean {

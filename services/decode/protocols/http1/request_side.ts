@@ -23,6 +23,9 @@ import {
   UNSURE,
 } from './start_line.js'
 
+/** The answer began while the request was still coming. */
+export const EARLY_RESPONSE = 'http1.early_response'
+
 const TARGET_BYTES_MAX = 8 * 1024
 const SLASH = 47
 
@@ -72,7 +75,8 @@ export class RequestSide extends MessageSide {
     if (!readRequestLine(bytes, from, to, line)) return LINE_BAD
     const { methodEnd, targetFrom, targetTo, version } = line
     if (next < 0) {
-      // Cut in its target: known to be a request by its method only.
+      // Cut in its target, or behind it in the version: known to be a request by its method only.
+      line.targetTo = wordEnd(bytes, targetFrom, targetTo)
       return methodEnd < targetFrom && targetFrom < targetTo && isKnownMethod(bytes, from, methodEnd)
         ? LINE_OK
         : LINE_BAD
@@ -153,7 +157,15 @@ export class RequestSide extends MessageSide {
   }
 
   protected override done(pending: Pending): void {
+    const { exchange } = pending
+    if (pending.answered && exchange.respStartUs < exchange.reqEndUs) note(exchange, EARLY_RESPONSE)
     this.#pairing.requestDone(pending)
+  }
+
+  override cut(): void {
+    const pending = this.underWay
+    if (pending?.answered) note(pending.exchange, EARLY_RESPONSE)
+    super.cut()
   }
 
   protected override lost(timeUs: number): void {
@@ -162,12 +174,13 @@ export class RequestSide extends MessageSide {
     this.#pairing.lost(TO_SERVER, timeUs)
   }
 
-  /** What these name is always the newest request. */
+  /** What these name is the newest request, or one that is over: then they mean nothing any more. */
   override save(out: StateWriter): void {
     super.save(out)
     out.bool(this.#bare !== null)
-    out.bool(this.#asksTunnel !== null)
-    out.bool(this.#waitsForContinue !== null)
+    const { newest } = this.#pairing
+    out.bool(this.#asksTunnel !== null && this.#asksTunnel === newest)
+    out.bool(this.#waitsForContinue !== null && this.#waitsForContinue === newest)
   }
 
   override restore(state: StateReader, underWay: Pending | null): void {
@@ -177,6 +190,12 @@ export class RequestSide extends MessageSide {
     this.#asksTunnel = state.bool() ? newest : null
     this.#waitsForContinue = state.bool() ? newest : null
   }
+}
+
+function wordEnd(bytes: Buffer, from: number, to: number): number {
+  let at = from
+  while (at < to && bytes[at] !== 32 && bytes[at] !== 9) at++
+  return at
 }
 
 function isPath(bytes: Buffer, from: number, to: number): boolean {

@@ -9,9 +9,12 @@ import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, NO_LENGTH } from './head.js'
 import { MessageSide } from './message_side.js'
+import { EARLY_RESPONSE } from './request_side.js'
 import { LINE_BAD, LINE_MORE, LINE_OK, readStatusLine, StatusLine, startsLikeStatus } from './start_line.js'
 
 const line = new StatusLine()
+/** More bytes of answers than this do not wait for a request: it was not seen, or there is none. */
+const WAITING_BYTES_MAX = 16 * 1024
 
 export class ResponseSide extends MessageSide {
   readonly #pairing: PairingByOrder
@@ -24,7 +27,12 @@ export class ResponseSide extends MessageSide {
   }
 
   override parse(input: Cursor): number {
-    if (this.current === null && !this.inFields && this.#answersOldRequest(input)) {
+    if (this.current !== null || this.inFields) return super.parse(input)
+    if (this.#requestMayCome(input)) {
+      input.waits = true
+      return MORE
+    }
+    if (this.#answersOldRequest(input)) {
       const startUs = input.timeUs(input.pos)
       const pending = this.#pairing.response(startUs)
       pending.exchange.respStartUs = startUs
@@ -33,6 +41,11 @@ export class ResponseSide extends MessageSide {
       this.current = pending
     }
     return super.parse(input)
+  }
+
+  /** What an answer means is for its request to say, which a source may hand over a little later. */
+  #requestMayCome(input: Cursor): boolean {
+    return !input.ended && input.length < WAITING_BYTES_MAX && this.#pairing.awaitsRequest
   }
 
   /** HTTP/0.9 answers with the bare body. */
@@ -87,8 +100,6 @@ export class ResponseSide extends MessageSide {
     if (exchange.requestId === '') exchange.requestId = head.requestId
     if (head.truncated) exchange.truncated = true
     if (head.anomalies.length > 0) for (const anomaly of head.anomalies) note(exchange, anomaly)
-    if (!pending.alone && !pending.requestDone) note(exchange, 'http1.early_response')
-
     const status = exchange.statusCode
     const { method } = request
     // 101 to a request that asked for nothing changes nothing.
@@ -119,6 +130,8 @@ export class ResponseSide extends MessageSide {
   }
 
   protected override done(pending: Pending): void {
+    const { exchange } = pending
+    if (pending.requestDone && exchange.respStartUs < exchange.reqEndUs) note(exchange, EARLY_RESPONSE)
     this.#pairing.responseDone(pending)
   }
 

@@ -40,10 +40,14 @@ export class PairingByOrder {
   #doubtful: Pending | null = null
   #requestsLost = false
   #responsesLost = false
+  /** The client says nothing more. */
+  #requestsOver = false
   /** This client was seen to send a request before the last one was answered. */
   #sendsAhead = false
   /** This client was seen to wait for an answer before its next request. */
   #waits = false
+  /** Something was lost before the oldest open request, and that this client waits is taken for granted so far. */
+  #assumed = false
   /** Answers of a client that sends ahead were lost: nobody can tell which. */
   #ambiguous = false
   #lastResponseUs = 0
@@ -64,16 +68,28 @@ export class PairingByOrder {
     return null
   }
 
+  /** Nothing was lost, and all requests seen are answered: an answer that comes now came before its request, or has none. */
+  get awaitsRequest(): boolean {
+    if (this.#requestsLost || this.#responsesLost || this.#requestsOver || this.#early !== null) return false
+    return this.nextUnanswered === null
+  }
+
   /** The request that began last, unless it is handed over. */
   get newest(): Pending | null {
-    return this.#open[this.#open.length - 1] ?? null
+    return this.#open[this.#open.length - 1] ?? this.#doubtful?.partner ?? null
   }
 
   /** A request begins: the exchange to fill. `requestDone` is called when it is whole. */
   request(startUs: number): Pending {
     const open = this.#open
     this.#begun += 1
-    if (this.#doubtful !== null) this.#confirm(this.#doubtful)
+    const doubtful = this.#doubtful
+    if (doubtful !== null) {
+      // Sent before that answer came: this client does not wait, and the answer may be anyone's.
+      if (startUs < doubtful.exchange.respStartUs) this.#split(doubtful)
+      else this.#confirm(doubtful)
+      this.#assumed = false
+    }
     const early = this.#early
     if (early !== null) {
       this.#early = null
@@ -94,12 +110,13 @@ export class PairingByOrder {
     return pending
   }
 
-  /** For a client that waits, what was lost before does not matter any more. */
+  /** For a client that waits, what was lost before does not matter any more. Whether it does is not known yet: `assumed`. */
   #nothingOutstanding(startUs: number): void {
     const lastUs = this.#lastResponseUs
     if (this.#requestsLost || this.#responsesLost) {
       if (this.#ambiguous && startUs - lastUs > QUIET_US) this.#ambiguous = false
       if (this.#ambiguous || this.#sendsAhead) return
+      if (!this.#waits) this.#assumed = true
       this.#requestsLost = false
       this.#responsesLost = false
     } else if (lastUs !== 0 && startUs >= lastUs) this.#waits = true
@@ -122,8 +139,28 @@ export class PairingByOrder {
     const first = this.nextUnanswered
     if (first === null && !this.#responsesLost && !this.#requestsLost) return (this.#early = this.#alone())
     if (first === null || this.#responsesLost || !first.counted) return this.#byTime(startUs)
+    // A server that gave up waiting says so (408), and the client's next request crosses it on the way.
+    if (startUs < first.exchange.reqStartUs) return this.#alone()
     this.#judgeClient(first, startUs)
-    return first
+    return this.#assumed ? this.#byAssumption(first, startUs) : first
+  }
+
+  /** Counted off after a loss, as if this client waited for answers: what comes next shows whether it does. */
+  #byAssumption(first: Pending, startUs: number): Pending {
+    if (this.#sendsAhead) {
+      this.#assumed = false
+      this.#requestsLost = true
+      for (const pending of this.#open) pending.counted = false
+      return this.#byTime(startUs)
+    }
+    return this.#doubt(first)
+  }
+
+  #doubt(request: Pending): Pending {
+    this.#open.splice(this.#open.indexOf(request), 1)
+    const answer = this.#alone()
+    answer.partner = request
+    return (this.#doubtful = answer)
   }
 
   /** By time, not by order of arrival: a source may hold segments of one direction back. */
@@ -149,21 +186,18 @@ export class PairingByOrder {
     for (const pending of open.splice(from, to - from - 1)) this.#answerLost(pending)
     const request = open[from]
     note(request.exchange, this.#names.inferred)
-    const certain = !this.#responsesLost || open.length > from + 1
+    const certain = (!this.#responsesLost && this.#waits) || open.length > from + 1
     this.#responsesLost = false
     this.#requestsLost = false
     for (const pending of open) pending.counted = true
-    if (certain) return request
-    open.splice(from, 1)
-    const answer = this.#alone()
-    answer.partner = request
-    return (this.#doubtful = answer)
+    return certain ? request : this.#doubt(request)
   }
 
   /** Did the client wait for an answer before this request? It did so before, or something came between the two. */
   #waitedBefore(request: Pending, before: Pending): boolean {
     const { reqStartUs } = request.exchange
-    return this.#waits || (before.exchange.reqEndUs <= this.#lossUs && this.#lossUs <= reqStartUs)
+    const { reqEndUs } = before.exchange
+    return this.#waits || (reqEndUs < reqStartUs && reqEndUs <= this.#lossUs && this.#lossUs <= reqStartUs)
   }
 
   responseDone(pending: Pending): void {
@@ -189,12 +223,14 @@ export class PairingByOrder {
 
   /** The client's direction ended, and all its bytes were seen. */
   requestsEnded(): void {
+    this.#requestsOver = true
     if (this.#doubtful !== null) this.#confirm(this.#doubtful)
   }
 
   /** Hands over what is open. The decoder has ended the messages under way before. */
   close(reason: CloseReason): void {
     if (this.#tooLittle()) return
+    if (this.#doubtful !== null && this.#assumed) this.#confirm(this.#doubtful)
     if (this.#doubtful !== null) this.#split(this.#doubtful)
     if (this.#early !== null) this.#leaveAlone()
     const lost = this.#responsesLost || this.#ambiguous || reason === 'evicted'
@@ -226,6 +262,7 @@ export class PairingByOrder {
   #split(answer: Pending): void {
     const request = answer.partner
     this.#doubtful = null
+    this.#assumed = false
     answer.partner = null
     if (request !== null) {
       const { exchange } = request
@@ -292,8 +329,10 @@ export class PairingByOrder {
   save(out: StateWriter, request: Pending | null, response: Pending | null): void {
     out.bool(this.#requestsLost)
     out.bool(this.#responsesLost)
+    out.bool(this.#requestsOver)
     out.bool(this.#sendsAhead)
     out.bool(this.#waits)
+    out.bool(this.#assumed)
     out.bool(this.#ambiguous)
     out.number(this.#lastResponseUs)
     out.number(this.#lossUs)
@@ -320,8 +359,10 @@ export class PairingByOrder {
   restore(state: StateReader): { request: Pending | null; response: Pending | null } | null {
     this.#requestsLost = state.bool()
     this.#responsesLost = state.bool()
+    this.#requestsOver = state.bool()
     this.#sendsAhead = state.bool()
     this.#waits = state.bool()
+    this.#assumed = state.bool()
     this.#ambiguous = state.bool()
     this.#lastResponseUs = state.number()
     this.#lossUs = state.number()
