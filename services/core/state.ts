@@ -32,6 +32,12 @@ export class StateWriter {
     this.#bytes.writeDoubleLE(value, at)
   }
 
+  /** 64 bits without a sign. */
+  bigint(value: bigint): void {
+    const at = this.#reserve(8)
+    this.#bytes.writeBigUInt64LE(value, at)
+  }
+
   string(value: string): void {
     const size = Buffer.byteLength(value)
     const at = this.#reserve(4 + size)
@@ -87,6 +93,11 @@ export class StateReader {
   number(): number {
     const at = this.#take(8)
     return at < 0 ? 0 : this.#bytes.readDoubleLE(at)
+  }
+
+  bigint(): bigint {
+    const at = this.#take(8)
+    return at < 0 ? 0n : this.#bytes.readBigUInt64LE(at)
   }
 
   #sized(): Buffer {

@@ -36,6 +36,8 @@ export class Accounting {
     input_end: 0,
   }
   decoderFailures = 0
+  /** Checkpoints that no decoder here could read: their connections went on as if joined mid-way. */
+  statesUnreadable = 0
   /** Memory held for bytes that wait, over all connections. */
   ownBytes = 0
 

@@ -1,8 +1,9 @@
 import type { Exchange } from '../core/exchange.js'
-import type { Decoder, Protocol } from '../core/protocol.js'
+import type { Decoder, Handover, Protocol } from '../core/protocol.js'
 import type { UndecodedReason } from '../core/rows.js'
 import { type ConnectionInfo, type Direction, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
 import type { Accounting } from './accounting.js'
+import type { Evidence } from './evidence.js'
 import type { FlowContext } from './flow_row.js'
 import { Half } from './reassembler.js'
 
@@ -18,6 +19,8 @@ export class Connection {
   reason: UndecodedReason = ''
   protocol: Protocol | null = null
   decoder: Decoder | null = null
+  /** How it came to its protocol, where another one handed over. */
+  handover: Handover | null = null
   /** 1 where client and server were guessed the wrong way round: added to every segment's direction, modulo 2. */
   turned = 0
   mayTurn: boolean
@@ -36,6 +39,12 @@ export class Connection {
   staysUnbound = false
   /** Columns that are the same for all flows of the connection; made anew when more becomes known. */
   context: FlowContext | null = null
+  /** null where segments come from no log. */
+  evidence: Evidence | null = null
+  /** Something has changed since the last checkpoint. */
+  touched = false
+  /** A checkpoint of it was handed out: one that says it is over must follow. */
+  saved = false
 
   constructor(info: ConnectionInfo, flags: number, timeUs: number, accounting: Accounting) {
     this.info = info

@@ -2,6 +2,7 @@
 import type { CloseReason } from '../core/protocol.js'
 import type { ConnectionInfo, Segment } from '../core/segment.js'
 import type { Accounting } from './accounting.js'
+import { ClosedConnections } from './closed_connections.js'
 import { Connection } from './connection.js'
 import * as limits from './limits.js'
 
@@ -11,8 +12,7 @@ export class Connections {
   readonly #accounting: Accounting
   readonly #onClose: OnClose
   readonly #open = new Map<bigint, Connection>()
-  /** Exchanges of connections that are closed, by id, oldest first: a late segment opens one again, and it counts on. */
-  readonly #closedExchanges = new Map<bigint, number>()
+  readonly closed = new ClosedConnections()
   #last: Connection | null = null
 
   constructor(accounting: Accounting, onClose: OnClose) {
@@ -28,6 +28,15 @@ export class Connections {
     return this.#open.values()
   }
 
+  get(id: bigint): Connection | undefined {
+    return this.#open.get(id)
+  }
+
+  /** A connection from a checkpoint. */
+  restore(connection: Connection): void {
+    this.#open.set(connection.info.id, connection)
+  }
+
   /** The connection of a segment, made if there is none. `connection.info` is still what was known before. */
   find(segment: Segment): Connection {
     const { id } = segment.connection
@@ -41,9 +50,8 @@ export class Connections {
   #make(info: ConnectionInfo, segment: Segment): Connection {
     if (this.#open.size >= limits.CONNECTIONS_MAX) this.evict(this.#open.size >> 2)
     const connection = new Connection(info, segment.flags, segment.timeUs, this.#accounting)
-    const before = this.#closedExchanges.get(info.id)
+    const before = this.closed.take(info.id)
     if (before !== undefined) {
-      this.#closedExchanges.delete(info.id)
       connection.exchanges = before
       connection.midstream = true
     }
@@ -57,13 +65,7 @@ export class Connections {
     if (this.#last === connection) this.#last = null
     this.#accounting.closed[reason] += 1
     this.#onClose(connection, reason)
-    if (this.#closedExchanges.size >= limits.CLOSED_MAX) {
-      for (const id of this.#closedExchanges.keys()) {
-        this.#closedExchanges.delete(id)
-        break
-      }
-    }
-    this.#closedExchanges.set(connection.info.id, connection.exchanges)
+    this.closed.remember(connection.info.id, connection.exchanges)
   }
 
   closeIdle(nowUs: number): void {

@@ -15,6 +15,7 @@ import {
   WITHDRAW,
 } from '../core/protocol.js'
 import type { UndecodedReason } from '../core/rows.js'
+import { StateReader } from '../core/state.js'
 import type { Accounting, SkipReason } from './accounting.js'
 import type { Connection } from './connection.js'
 import { type Detection, detect } from './detection.js'
@@ -42,7 +43,7 @@ export class Driver {
     try {
       this.#bytes(connection, half, payload, timeUs)
     } catch (error) {
-      this.#fail(connection, error)
+      this.fail(connection, error)
     }
   }
 
@@ -55,7 +56,7 @@ export class Driver {
     try {
       this.#gap(connection, half, size, timeUs)
     } catch (error) {
-      this.#fail(connection, error)
+      this.fail(connection, error)
     }
   }
 
@@ -65,7 +66,7 @@ export class Driver {
     try {
       this.#end(connection, half, timeUs)
     } catch (error) {
-      this.#fail(connection, error)
+      this.fail(connection, error)
     }
   }
 
@@ -77,7 +78,7 @@ export class Driver {
       }
       connection.decoder?.close(reason, connection.lastUs)
     } catch (error) {
-      this.#fail(connection, error)
+      this.fail(connection, error)
     }
     connection.decoder = null
     for (const half of [connection.toServer, connection.toClient]) {
@@ -143,6 +144,7 @@ export class Driver {
     connection.stage = 'decoding'
     connection.protocol = found.protocol
     connection.reason = ''
+    connection.handover = null
     const decoder = found.protocol.open(this.#sink, { transport: connection.info.transport, handover: null })
     connection.decoder = decoder
     const other = connection.other(half)
@@ -272,10 +274,40 @@ export class Driver {
   #openNamed(connection: Connection, protocol: Protocol, handover: Handover): void {
     connection.stage = 'decoding'
     connection.protocol = protocol
+    connection.handover = handover
     connection.decoder = protocol.open(this.#sink, { transport: connection.info.transport, handover })
     for (const half of connection.inTimeOrder()) {
       this.#parse(connection, half)
       half.settle()
+    }
+  }
+
+  /**
+   * Makes the decoder of a connection from a checkpoint. Where its state cannot be read, or nobody knows its protocol any
+   * more, the connection goes on as if it were joined mid-way here.
+   */
+  restore(connection: Connection, protocolName: string, state: Buffer): void {
+    connection.protocol = this.#protocols.find(({ name }) => name === protocolName) ?? null
+    if (connection.stage !== 'decoding') return
+    try {
+      const { transport } = connection.info
+      const decoder = connection.protocol?.open(this.#sink, { transport, handover: connection.handover }) ?? null
+      if (decoder?.restore(new StateReader(state)) === true) {
+        connection.decoder = decoder
+        return
+      }
+    } catch (error) {
+      this.#onFailure(connection, error)
+    }
+    this.#accounting.statesUnreadable += 1
+    connection.stage = 'probing'
+    connection.midstream = true
+    for (const half of [connection.toServer, connection.toClient]) {
+      this.#skip(half, half.cursor.length, 'cut')
+      half.settle()
+      half.broken = true
+      half.syncing = false
+      half.cursor.waits = false
     }
   }
 
@@ -296,7 +328,7 @@ export class Driver {
   }
 
   /** The fence: what a decoder throws costs its connection only. */
-  #fail(connection: Connection, error: unknown): void {
+  fail(connection: Connection, error: unknown): void {
     this.#accounting.decoderFailures += 1
     connection.decoder = null
     this.#giveUp(connection, 'decoder_failed')

@@ -10,10 +10,13 @@ import type { CloseReason, Protocol } from '../core/protocol.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { type Segment, SegmentFlag } from '../core/segment.js'
 import { Accounting } from './accounting.js'
+import { restoreConnection, saveConnection } from './checkpoint.js'
+import { type CheckpointEntry, closedKey, connectionKey, isClosedKey, isConnectionKey } from './checkpoint_keys.js'
 import { type Connection, NO_EXCHANGES } from './connection.js'
 import { connectionRow } from './connection_row.js'
 import { Connections } from './connections.js'
 import { Driver } from './driver.js'
+import { Evidence } from './evidence.js'
 import { FlowContext, FlowRow } from './flow_row.js'
 import * as limits from './limits.js'
 import { nameEnds } from './naming.js'
@@ -27,6 +30,8 @@ export interface PipelineOptions {
   readonly pods?: PodDirectory
   readonly onFlow: (flow: Flow) => void
   readonly onConnection: (row: ConnectionRow) => void
+  /** Number of the partition of klartext.segments, as evidence in the flows. */
+  readonly partition?: number
   /** Told of a decoder's own failure: where it was, never what the bytes were. */
   readonly onDecoderFailure?: (connection: string, protocol: string, error: unknown) => void
 }
@@ -37,6 +42,12 @@ export class DecodePipeline {
   readonly accounting = new Accounting()
   readonly #connections: Connections
   readonly #driver: Driver
+  /** Offset of the message that is being decoded; -1 where segments come from no log. */
+  #offset = -1
+  /** Connections that changed since the last checkpoint; null where nobody asks for checkpoints. */
+  #touched: Connection[] | null = null
+  /** Connections that are over since then, and of which an older checkpoint exists. */
+  #over: bigint[] = []
   #nowUs = 0
   #untilSweep = limits.SWEEP_SEGMENTS
   #sweptUs = 0
@@ -50,7 +61,9 @@ export class DecodePipeline {
     )
   }
 
-  push(segments: readonly Segment[]): void {
+  /** `offset`: of the message of klartext.segments that they came in. */
+  push(segments: readonly Segment[], offset = -1): void {
+    this.#offset = offset
     for (let i = 0; i < segments.length; i++) this.#segment(segments[i])
     this.accounting.segments += segments.length
     if (this.accounting.ownBytes > limits.OWN_BYTES_MAX) this.#connections.shrink()
@@ -65,6 +78,81 @@ export class DecodePipeline {
   /** Nothing more will come: open exchanges and connections are handed over as they stand. */
   finish(): void {
     this.#connections.closeAll('input_end')
+  }
+
+  /** From here on changes are kept for `takeCheckpoint`; before the first segment. */
+  keepChanges(): void {
+    this.#touched ??= []
+  }
+
+  /** What changed since the last call. Another pipeline that restores all of it goes on with the same flows. */
+  takeCheckpoint(): CheckpointEntry[] {
+    const entries: CheckpointEntry[] = []
+    for (const id of this.#over) {
+      if (this.#connections.get(id) === undefined) entries.push({ key: connectionKey(id), value: null })
+    }
+    for (const connection of this.#touched ?? []) {
+      connection.touched = false
+      if (this.#connections.get(connection.info.id) !== connection) continue
+      connection.saved = true
+      entries.push({ key: connectionKey(connection.info.id), value: this.#save(connection) })
+    }
+    for (const [part, value] of this.#connections.closed.takeChanges()) entries.push({ key: closedKey(part), value })
+    this.#over = []
+    this.#touched = []
+    return entries
+  }
+
+  /** The pipeline's own few numbers: they belong beside the position, in one place. */
+  saveClock(): number[] {
+    return [this.#nowUs, this.#sweptUs, this.#untilSweep, this.#connections.closed.filling]
+  }
+
+  /** Into a new pipeline: `clock` of `saveClock`, and the newest value of each key that `takeCheckpoint` gave. */
+  restore(clock: readonly number[], entries: Iterable<readonly [key: Buffer, value: Buffer]>): void {
+    this.keepChanges()
+    const [nowUs = 0, sweptUs = 0, untilSweep = limits.SWEEP_SEGMENTS, filling = 0] = clock
+    this.#nowUs = nowUs
+    this.#sweptUs = sweptUs
+    this.#untilSweep = untilSweep
+    const closed = new Map<number, Buffer>()
+    for (const [key, value] of entries) {
+      if (isClosedKey(key)) closed.set(key[1], value)
+      else if (isConnectionKey(key)) this.#restoreConnection(key.readBigUInt64BE(1), value)
+    }
+    this.#connections.closed.restore(filling, closed)
+  }
+
+  #restoreConnection(id: bigint, state: Buffer): void {
+    const restored = restoreConnection(id, state, this.accounting)
+    if (restored === null) {
+      this.accounting.statesUnreadable += 1
+      // As if it were over: what comes of it is joined mid-way.
+      this.#connections.closed.remember(id, 0)
+      this.#over.push(id)
+      return
+    }
+    const { connection, protocol, decoderState } = restored
+    for (const half of [connection.toServer, connection.toClient]) {
+      this.accounting.payloadBytes += half.cursor.length + half.heldBytes
+    }
+    this.#driver.restore(connection, protocol, decoderState)
+    this.#connections.restore(connection)
+  }
+
+  #save(connection: Connection): Buffer {
+    try {
+      return saveConnection(connection)
+    } catch (error) {
+      this.#driver.fail(connection, error)
+      return saveConnection(connection)
+    }
+  }
+
+  #touch(connection: Connection): void {
+    if (connection.touched || this.#touched === null) return
+    connection.touched = true
+    this.#touched.push(connection)
   }
 
   get openConnections(): number {
@@ -105,6 +193,11 @@ export class DecodePipeline {
     const connection = this.#connections.find(segment)
     if (connection.info !== segment.connection) this.#learn(connection, segment)
     const { flags, timeUs } = segment
+    this.#touch(connection)
+    if (this.#offset >= 0) {
+      connection.evidence ??= new Evidence()
+      connection.evidence.mark(this.#offset, connection.lastUs)
+    }
     if (timeUs > connection.lastUs) {
       connection.lastUs = timeUs
       if (timeUs > this.#nowUs) this.#nowUs = timeUs
@@ -220,6 +313,12 @@ export class DecodePipeline {
     const flow = new FlowRow(connection.context, exchange, connection.exchanges)
     connection.exchanges += 1
     this.accounting.flows += 1
+    const { evidence } = connection
+    if (evidence !== null) {
+      flow.seg_partition = this.#options.partition ?? 0
+      flow.seg_first = evidence.firstFor(flow.ts)
+      flow.seg_last = evidence.last
+    }
     this.#options.policy.apply(flow)
     this.#options.onFlow(flow)
   }
@@ -233,5 +332,6 @@ export class DecodePipeline {
     this.#releaseUnbound(connection)
     this.#handOver(connection)
     this.#options.onConnection(connectionRow(connection, reason))
+    if (connection.saved) this.#over.push(connection.info.id)
   }
 }

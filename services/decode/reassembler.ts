@@ -4,7 +4,8 @@
  * the batch it came in.
  */
 import { Cursor } from '../core/cursor.js'
-import { Segment } from '../core/segment.js'
+import { type ConnectionInfo, type Direction, Segment } from '../core/segment.js'
+import type { StateReader, StateWriter } from '../core/state.js'
 import type { Accounting } from './accounting.js'
 import { HELD_BYTES_MAX, HELD_SEGMENTS_MAX } from './limits.js'
 
@@ -145,12 +146,83 @@ export class Half {
     this.#replaceOwn(own)
   }
 
+  save(out: StateWriter): void {
+    const { cursor } = this
+    out.u8(
+      (this.started ? 1 : 0) |
+        (this.ended ? 2 : 0) |
+        (this.syncing ? 4 : 0) |
+        (this.broken ? 8 : 0) |
+        (this.refused ? 16 : 0) |
+        (cursor.ended ? 32 : 0) |
+        (cursor.midway ? 64 : 0) |
+        (cursor.waits ? 128 : 0),
+    )
+    for (const name of SAVED_NUMBERS) out.number(this[name])
+    out.number(cursor.neededBytes)
+    out.number(cursor.searchedBytes)
+    out.bytes(cursor.bytes.subarray(cursor.pos, cursor.end))
+    out.number(cursor.markCount)
+    for (let i = 0; i < cursor.markCount; i++) {
+      out.number(cursor.markEnds[i] - cursor.pos)
+      out.number(cursor.markTimes[i])
+    }
+    out.number(this.held.length)
+    for (const { direction, position, length, payload, timeUs, timeRestNs, flags } of this.held) {
+      for (const value of [direction, position, length, timeUs, timeRestNs, flags]) out.number(value)
+      out.bytes(payload)
+    }
+  }
+
+  /** Into a new half. Where the state ends early `state.failed` tells. */
+  restore(state: StateReader, info: ConnectionInfo): void {
+    const bits = state.u8()
+    const { cursor } = this
+    this.started = (bits & 1) !== 0
+    this.ended = (bits & 2) !== 0
+    this.syncing = (bits & 4) !== 0
+    this.broken = (bits & 8) !== 0
+    this.refused = (bits & 16) !== 0
+    cursor.ended = (bits & 32) !== 0
+    cursor.midway = (bits & 64) !== 0
+    cursor.waits = (bits & 128) !== 0
+    for (const name of SAVED_NUMBERS) this[name] = state.number()
+    cursor.neededBytes = state.number()
+    cursor.searchedBytes = state.number()
+    const bytes = state.bytes()
+    if (bytes.length > 0) {
+      this.#replaceOwn(bytes)
+      cursor.bytes = bytes
+      cursor.end = bytes.length
+    }
+    const marks = state.number()
+    for (let i = 0; i < marks && !state.failed; i++) {
+      cursor.markEnds[i] = state.number()
+      cursor.markTimes[i] = state.number()
+      cursor.markCount = i + 1
+    }
+    const held = state.number()
+    for (let i = 0; i < held && !state.failed; i++) {
+      const [direction, position, length, timeUs, timeRestNs, flags] = [0, 0, 0, 0, 0, 0].map(() => state.number())
+      this.hold(new Segment(info, direction as Direction, position, length, state.bytes(), timeUs, timeRestNs, flags))
+    }
+  }
+
   #replaceOwn(own: Buffer | null): void {
     this.#accounting.ownBytes += (own?.length ?? 0) - (this.#own?.length ?? 0)
     this.#own = own
   }
 }
 
+const SAVED_NUMBERS = [
+  'position',
+  'syncSearched',
+  'probes',
+  'passedBytes',
+  'consumedBytes',
+  'skippedBytes',
+  'gapBytes',
+] as const
 const EMPTY: Buffer = Buffer.alloc(0)
 const NO_SEGMENTS: Segment[] = []
 Object.freeze(NO_SEGMENTS)

@@ -108,7 +108,9 @@ export class PartitionLog {
       next = offset + 1n
       if (bytes >= maxBytes) return { next, bytes }
     }
-    return { next: next < stable ? stable : next, bytes }
+    // All below the last stable offset was looked at: ends of transactions and aborted records are passed too.
+    if (next < stable) next = stable
+    return { next, bytes }
   }
 
   /** Index of the first entry at or behind an offset. */
