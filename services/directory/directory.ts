@@ -1,4 +1,5 @@
 /** Follows a cluster: one watch per kind of object, and identities out of what they see. */
+import { setMaxListeners } from 'node:events'
 import type { Identity } from '../core/pods.js'
 import type { ApiError, KubernetesApi } from '../core/ports/kubernetes.js'
 import { Identities } from './identities.js'
@@ -48,6 +49,8 @@ export class Directory {
   /** Until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     const { api } = this.#options
+    // Each watch and each pause listens.
+    setMaxListeners(this.#kinds.length * 4, signal)
     await Promise.all(this.#kinds.map((kind) => new ResourceWatch(api, kind.path, this.#events(kind)).run(signal)))
   }
 

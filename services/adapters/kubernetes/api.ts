@@ -24,14 +24,15 @@ export interface KubernetesOptions {
 }
 
 export class KubernetesClient implements KubernetesApi {
-  readonly #config = new KubeConfig()
+  readonly #options: KubernetesOptions
+  #config: KubeConfig
   readonly #server: URL
 
   /** Throws KlartextError `BAD_KUBECONFIG`. */
   constructor(options: KubernetesOptions = {}) {
+    this.#options = options
     try {
-      if (options.kubeconfig === undefined) this.#config.loadFromDefault()
-      else this.#config.loadFromFile(options.kubeconfig)
+      this.#config = this.#load()
       const cluster = this.#config.getCurrentCluster()
       if (cluster === null) throw new Error('it names no current cluster')
       this.#server = new URL(cluster.server)
@@ -39,6 +40,13 @@ export class KubernetesClient implements KubernetesApi {
       const where = options.kubeconfig ?? 'kubeconfig'
       throw new KlartextError('BAD_KUBECONFIG', `${where}: ${(error as Error).message.split('\n')[0]}`)
     }
+  }
+
+  #load(): KubeConfig {
+    const config = new KubeConfig()
+    if (this.#options.kubeconfig === undefined) config.loadFromDefault()
+    else config.loadFromFile(this.#options.kubeconfig)
+    return config
   }
 
   async list(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListPage> {
@@ -111,6 +119,8 @@ export class KubernetesClient implements KubernetesApi {
       request.end()
     })
     if (response.statusCode === 200) return response
+    // The client keeps a token for a minute; one that is refused is read again.
+    if (response.statusCode === 401) this.#config = this.#load()
     const text = await textOf(response)
     throw new ApiError(response.statusCode ?? 0, `${path}: ${response.statusCode} ${messageOf(text)}`)
   }

@@ -1,7 +1,9 @@
 // Makes a fresh clone ready: Debian packages, npm packages, BPF programs, addon, TypeScript. Plain JavaScript with nothing
 // but Node, since it runs before anything is installed. Quick when all is there.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -106,6 +108,29 @@ export function build() {
   return problems
 }
 
+/** The Kubernetes API server that tests talk to, from its published modules, into the user's cache: some minutes, once. */
+function kubeApiServer() {
+  const folder = join(ROOT, 'test/kubernetes/apiserver')
+  const hash = createHash('sha256')
+  for (const name of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, name)))
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'klartext')
+  const target = join(cache, `kube-apiserver-${hash.digest('hex').slice(0, 16)}`)
+  if (existsSync(target)) return []
+  const version = /go1\.(\d+)/.exec(spawnSync('go', ['version'], { encoding: 'utf8' }).stdout ?? '')
+  if (version === null || Number(version[1]) < 24) return ['kube-apiserver was not built: that needs Go 1.24 or newer']
+  console.error('building kube-apiserver for the tests (some minutes, once)')
+  mkdirSync(cache, { recursive: true })
+  const words = ['build', '-trimpath', '-ldflags=-s -w', '-o', `${target}.new`, '.']
+  const made = spawnSync('go', words, {
+    cwd: folder,
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, CGO_ENABLED: '0' },
+  })
+  if (made.status !== 0) return ['kube-apiserver was not built']
+  renameSync(`${target}.new`, target)
+  return []
+}
+
 /** Everything; answers the problems that are left. */
 export function setUp(wanted) {
   const missing = debianPackages(wanted)
@@ -115,6 +140,7 @@ export function setUp(wanted) {
     const make = spawnSync('make', ['-s', '-C', join(ROOT, 'native'), 'test-programs'], { encoding: 'utf8' })
     if (make.error || make.status !== 0)
       problems.push(`test programs were not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
+    problems.push(...kubeApiServer())
   }
   if (missing.length > 0) problems.unshift(`missing Debian packages: ${missing.join(' ')}`)
   return problems
