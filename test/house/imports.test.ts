@@ -38,6 +38,20 @@ test('imports follow the arrows', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('client libraries stay in their adapters', () => {
+  for (const file of readdirSync(SERVICES, { recursive: true }).map(String)) {
+    if (!file.endsWith('.ts')) continue
+    const text = readFileSync(join(SERVICES, file), 'utf8')
+    for (const [library, folder] of [
+      ['kafkajs', 'adapters/kafka/'],
+      ['ioredis', 'adapters/redis/'],
+    ]) {
+      if (!file.startsWith(folder))
+        assert.doesNotMatch(text, new RegExp(`(from|require\\(|import\\() ?'${library}`), file)
+    }
+  }
+})
+
 test('flags have one meaning on both sides of the kernel', async () => {
   const { SegmentFlag } = await import('../../services/core/segment.js')
   const header = readFileSync(join(REPO_ROOT, 'bpf/segment.h'), 'utf8')
