@@ -1,11 +1,13 @@
 /** The Bus on Apache Kafka (4.0 or newer; older ones from 2.5 on should do). */
 import { KlartextError } from '../../core/errors.js'
-import type { Bus, BusConsumer, BusProducer } from '../../core/ports/bus.js'
+import type { Bus, BusConsumer, BusProducer, BusRecord, TopicOptions } from '../../core/ports/bus.js'
 import { KafkaClient } from './client.js'
 import { KafkaConsumer } from './consumer.js'
 import { errorType } from './errors.js'
 import type { KafkaBusOptions } from './options.js'
+import { endOffset, readPartition } from './partition_reader.js'
 import { KafkaProducer } from './producer.js'
+import { topicConfig } from './topics.js'
 
 const CREATE_MS = 15_000
 
@@ -31,10 +33,9 @@ export class KafkaBus implements Bus {
     return bus
   }
 
-  /** Making a topic that is there with as many partitions does nothing; `config` is of a topic that is made. */
-  async createTopic(topic: string, partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
+  async createTopic(topic: string, partitions: number, { compact = false }: TopicOptions = {}): Promise<void> {
     const known = await this.#partitionsOrNone(topic)
-    if (known === null) await this.#create(topic, partitions, config)
+    if (known === null) await this.#create(topic, partitions, topicConfig(topic, compact))
     else if (known !== partitions) {
       throw new KlartextError('TOPIC_EXISTS', `the topic ${topic} has ${known} partitions, not ${partitions}`)
     }
@@ -81,6 +82,14 @@ export class KafkaBus implements Bus {
   /** Throws `UNKNOWN_TOPIC`. */
   partitions(topic: string): Promise<number> {
     return this.#client.partitions(topic)
+  }
+
+  endOffset(topic: string, partition: number): Promise<bigint> {
+    return endOffset(this.#client, topic, partition)
+  }
+
+  readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void> {
+    return readPartition(this.#client, topic, partition, take)
   }
 
   async producer(options: { transactionalId?: string } = {}): Promise<BusProducer> {

@@ -6,6 +6,7 @@ import { errorType } from './errors.js'
 import { Fetcher } from './fetcher.js'
 import { GroupMember } from './member.js'
 import { checkMetadata } from './metadata.js'
+import { startOffset } from './partition_reader.js'
 import { offsetFetchRequest } from './requests.js'
 import { Signal } from './signal.js'
 
@@ -105,7 +106,7 @@ export class KafkaConsumer implements BusConsumer {
         offsets.push({
           topic,
           partition,
-          offset: offset < 0n ? await this.#fetcher.earliest(topic, partition) : offset,
+          offset: offset < 0n ? await startOffset(this.#client, topic, partition) : offset,
         })
       }
     }

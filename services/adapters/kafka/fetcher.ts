@@ -7,6 +7,7 @@ import type { BusRecord, TopicPartition } from '../../core/ports/bus.js'
 import type { KafkaClient } from './client.js'
 import { isTransient, kafkaError } from './errors.js'
 import { protocolError } from './kafkajs.js'
+import { startOffset } from './partition_reader.js'
 import { RecordReader } from './record_reader.js'
 import { type FetchedPartition, type FetchPosition, fetchRequest } from './requests.js'
 import { Signal } from './signal.js'
@@ -22,7 +23,6 @@ const WAIT_PAUSED_MS = 100
 const WAIT_BUSY_MS = 20
 const FAILURE_MS = 200
 const OFFSET_OUT_OF_RANGE = 1
-const EARLIEST = -2
 
 interface Ready {
   readonly reader: RecordReader
@@ -249,7 +249,7 @@ export class Fetcher {
   async #outOfRange(position: Position): Promise<void> {
     const { topic, partition } = position.input
     const from = position.fetchOffset
-    const to = await this.earliest(topic, partition)
+    const to = await startOffset(this.#client, topic, partition)
     const { onLost } = this.#client.options
     if (onLost === undefined) {
       throw new KlartextError(
@@ -259,16 +259,6 @@ export class Fetcher {
     }
     onLost({ topic, partition, from, to })
     if (this.#positions.get(`${topic}/${partition}`) === position) this.seek(position.input, to)
-  }
-
-  /** Offset of the oldest record. */
-  earliest(topic: string, partition: number): Promise<bigint> {
-    return this.#client.retry(`oldest offset of ${topic}/${partition}`, async () => {
-      const leader = await this.#client.leader(topic, partition)
-      const topics = [{ topic, partitions: [{ partition, timestamp: EARLIEST }] }]
-      const { responses } = await leader.listOffsets({ replicaId: -1, isolationLevel: 1, topics })
-      return BigInt(responses[0].partitions[0].offset)
-    })
   }
 
   /** What passes is tried again; what does not, or not for long, the next read throws. */

@@ -41,7 +41,7 @@ test('CRC-32C of the known examples (RFC 3720, B.4)', () => {
   assert.equal(crc32c(Buffer.from('x123456789y'), 1, 10), 0xe3069283)
 })
 
-test('what is written is read again: keys, headers, times, an empty value, with and without lz4', async () => {
+test('what is written is read again: keys, headers, times, an empty value and none, with and without lz4', async () => {
   const messages: BusMessage[] = [
     {
       key: Buffer.from('k'),
@@ -50,6 +50,7 @@ test('what is written is read again: keys, headers, times, an empty value, with 
       timestampMs: 1_700_000_000_123,
     },
     { key: Buffer.alloc(0), value: Buffer.alloc(0), timestampMs: 1_700_000_000_000 },
+    { key: Buffer.from('deleted'), value: null, timestampMs: 1_700_000_000_000 },
     { key: null, value: Buffer.from('x'.repeat(100_000)), timestampMs: 1_700_000_900_000 },
   ]
   for (const compression of ['none', 'lz4'] as const) {
@@ -67,7 +68,7 @@ test('what is written is read again: keys, headers, times, an empty value, with 
       messages.map((each, i) => ({
         offset: 40n + BigInt(i),
         key: each.key,
-        value: each.value,
+        value: each.value ?? Buffer.alloc(0),
         timestampMs: each.timestampMs,
         headers: { ...each.headers },
       })),

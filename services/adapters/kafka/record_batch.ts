@@ -7,7 +7,7 @@
  *   record = length varint, attributes int8, timestampDelta varlong, offsetDelta varint,
  *            keyLength varint, key, valueLength varint, value, headers: count varint, (keyLength, key, valueLength, value)*
  *
- * A length of -1 stands for null. An empty value is sent as null, which on a compacted topic removes the key.
+ * A length of -1 stands for null.
  */
 import type { BusMessage } from '../../core/ports/bus.js'
 import { Codec, compressLz4 } from './codecs.js'
@@ -33,7 +33,7 @@ export interface BatchIdentity {
 
 /** Upper bound of what a message takes in a batch. */
 export function messageBytesMax(message: BusMessage): number {
-  let size = RECORD_HEAD_BYTES_MAX + (message.key?.length ?? 0) + message.value.length
+  let size = RECORD_HEAD_BYTES_MAX + (message.key?.length ?? 0) + (message.value?.length ?? 0)
   for (const name in message.headers) {
     // UTF-8 takes at most three bytes for each of JavaScript's units.
     size += HEADER_HEAD_BYTES_MAX + 3 * (name.length + message.headers[name].length)
@@ -92,7 +92,7 @@ function bodySize(message: BusMessage, offsetDelta: number, timestampDeltaMs: nu
   const { key, value, headers } = message
   let size = 1 + varintSize(timestampDeltaMs) + varintSize(offsetDelta)
   size += key === null ? 1 : varintSize(key.length) + key.length
-  size += value.length === 0 ? 1 : varintSize(value.length) + value.length
+  size += value === null ? 1 : varintSize(value.length) + value.length
   let count = 0
   for (const name in headers) {
     const nameSize = Buffer.byteLength(name)
@@ -120,7 +120,7 @@ function writeRecord(
     at = writeVarint(into, at, key.length)
     at += key.copy(into, at)
   }
-  if (value.length === 0) at = writeVarint(into, at, -1)
+  if (value === null) at = writeVarint(into, at, -1)
   else {
     at = writeVarint(into, at, value.length)
     at += value.copy(into, at)

@@ -115,7 +115,6 @@ export class RecordReader {
     if (this.#appendTimeMs !== null) this.#varint()
     const offset = this.#baseOffset + BigInt(this.#varint())
     const key = this.#bytesOf(end)
-    // A message without a value (a tombstone) reads as an empty one.
     const value = this.#bytesOf(end) ?? EMPTY
     const headers = this.#headers(end)
     this.#recordAt = end
