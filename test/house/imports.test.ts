@@ -14,6 +14,7 @@ const RULES: readonly { readonly from: RegExp; readonly may: RegExp }[] = [
   { from: /^decode\/protocols\//, may: /^(core\/|decode\/protocols\/)/ },
   { from: /^decode\//, may: /^(core|decode)\// },
   { from: /^sink\//, may: /^(core|sink)\// },
+  { from: /^detect\//, may: /^(core|detect)\// },
   { from: /^directory\//, may: /^(core|directory)\// },
   { from: /^capture\//, may: /^(core|capture)\/|^\.\.\/native\// },
   { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse))\// },
