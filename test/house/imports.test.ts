@@ -46,6 +46,8 @@ test('client libraries stay in their adapters', () => {
     for (const [library, folder] of [
       ['kafkajs', 'adapters/kafka/'],
       ['ioredis', 'adapters/redis/'],
+      ['bullmq', 'adapters/redis/'],
+      ['@kubernetes/client-node', 'adapters/kubernetes/'],
     ]) {
       if (!file.startsWith(folder))
         assert.doesNotMatch(text, new RegExp(`(from|require\\(|import\\() ?'${library}`), file)

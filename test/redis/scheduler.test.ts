@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BullScheduler } from '../../services/adapters/bullmq/scheduler.js'
 import { TimerScheduler } from '../../services/adapters/memory/timer_scheduler.js'
+import { BullScheduler } from '../../services/adapters/redis/bull_scheduler.js'
 import { freePort } from '../../services/cli/demo/free_port.js'
 import { RedisServer, whyNoRedis } from './server.js'
 
