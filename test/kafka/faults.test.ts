@@ -30,6 +30,7 @@ else {
     for (const child of children) child.kill('SIGKILL')
     await kafka.stop()
   })
+  const brokers = kafka.brokers.join(',')
   const connect = () => KafkaBus.connect({ brokers: kafka.brokers })
 
   const admin = async <T>(call: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T> => {
@@ -41,7 +42,7 @@ else {
   /** A member as a process; `lines` grows by what it says. */
   function member(...words: string[]): { child: ChildProcess; lines: Record<string, unknown>[] } {
     const script = fileURLToPath(new URL('member.js', import.meta.url))
-    const child = spawn(process.execPath, [script, kafka.brokers.join(','), ...words], {
+    const child = spawn(process.execPath, [script, brokers, ...words], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     children.add(child)
