@@ -1,4 +1,3 @@
-import type { DetectRun, Finding } from '../finding.js'
 import type { Flow } from '../flow.js'
 import type { ConnectionRow, CoverageRow } from '../rows.js'
 
@@ -6,8 +5,6 @@ export interface TableRows {
   flows: Flow
   connections: ConnectionRow
   coverage: CoverageRow
-  findings: Finding
-  detect_runs: DetectRun
 }
 export type TableName = keyof TableRows
 
@@ -18,7 +15,7 @@ export interface Store {
    * Throws KlartextError; `retryable` says whether the same call may succeed later.
    */
   insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void>
-  /** Runs one read-only statement and answers the body in ClickHouse's `format`. `parameters`: values of `{name:Type}`. */
-  query(sql: string, format: string, parameters?: Readonly<Record<string, unknown>>): Promise<Buffer>
+  /** Runs one read-only statement and answers the body in ClickHouse's `format`. */
+  query(sql: string, format: string): Promise<Buffer>
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 import type { Protocol } from '../../core/protocol.js'
 import { http1 } from './http1/http1.js'
+import { postgresql } from './postgresql/postgresql.js'
 
 /** Every protocol that is decoded: a new one is its folder and one line here. */
-export const PROTOCOLS: readonly Protocol[] = [http1]
+export const PROTOCOLS: readonly Protocol[] = [http1, postgresql]

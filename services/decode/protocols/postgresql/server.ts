@@ -1,0 +1,359 @@
+/** The server's direction: what it answers is given to the operations it answers. */
+import type { Cursor } from '../../../core/cursor.js'
+import { BAD, MORE } from '../../../core/protocol.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
+import { ALONE, type Conversation, TAKE, TOUCHED, WAIT } from './conversation.js'
+import { newExchange } from './describe.js'
+import * as m from './messages.js'
+import * as ops from './op.js'
+import { readTypes } from './request_body.js'
+
+/** Of a longer message so many bytes are read and the rest is passed over. */
+const WINDOW_BYTES = 8192
+/** A row is counted and passed over: type, length, and the number of its values. */
+const ROW_HEAD_BYTES = m.HEADER_BYTES + 2
+
+export class ServerSide {
+  readonly #conversation: Conversation
+  /** Bytes of the message under way that are passed over. */
+  #skip = 0
+  /** Nothing more comes that could be waited for. */
+  #ended = false
+
+  constructor(conversation: Conversation) {
+    this.#conversation = conversation
+  }
+
+  parse(input: Cursor): number {
+    const { bytes, pos, end } = input
+    const conversation = this.#conversation
+    if (conversation.opaque) return end - pos
+    if (this.#skip > 0) {
+      const size = Math.min(this.#skip, end - pos)
+      this.#skip -= size
+      return size
+    }
+    this.#ended = input.ended
+    const first = conversation.first
+    if (first !== null && (first.kind === ops.SSL || first.kind === ops.GSSENC)) {
+      const letter = bytes[pos]
+      const yes = first.kind === ops.SSL ? 0x53 : 0x47
+      if (letter === yes || letter === 0x4e) return this.#encryption(letter, input)
+    }
+    const here = end - pos
+    if (here < m.HEADER_BYTES) return this.#short(input)
+    const type = bytes[pos]
+    const length = m.int32(bytes, pos + 1)
+    if (!m.lengthFits(true, type, length)) {
+      this.#lost(input.timeUs(pos))
+      return BAD
+    }
+    const total = 1 + length
+    const needed = Math.min(total, windowOf(type))
+    if (here < needed && !input.ended) {
+      input.neededBytes = needed
+      return MORE
+    }
+    const shown = Math.min(total, here)
+    const endUs = input.timeUs(pos + shown - 1)
+    if (!this.#message(type, input, pos, pos + Math.min(needed, here), length, here < needed, endUs)) {
+      input.waits = true
+      return MORE
+    }
+    this.#skip = total - shown
+    return shown
+  }
+
+  /** One byte may be the answer to a request for encryption that is still to come. */
+  #short(input: Cursor): number {
+    if (this.#conversation.first === null) input.waits = true
+    return MORE
+  }
+
+  #encryption(letter: number, input: Cursor): number {
+    this.#conversation.encryption(String.fromCharCode(letter), input.timeUs(input.pos))
+    return 1
+  }
+
+  /** False if the client's direction must go first. `from` to `to` is what is here of the message. */
+  #message(
+    type: number,
+    input: Cursor,
+    from: number,
+    to: number,
+    length: number,
+    cut: boolean,
+    endUs: number,
+  ): boolean {
+    const { bytes } = input
+    const body = from + m.HEADER_BYTES
+    const conversation = this.#conversation
+    const timeUs = input.timeUs(from)
+    switch (type) {
+      case m.NOTIFICATION:
+        this.#notification(bytes, body, to, timeUs, endUs, length)
+        return true
+      case m.PARAMETER_STATUS:
+        this.#parameter(bytes, body, to)
+        return true
+      case m.NOTICE:
+        conversation.reply.notices += 1
+        return true
+      case m.BACKEND_KEY:
+      case m.NEGOTIATE:
+        return true
+    }
+    let place = conversation.place(timeUs)
+    if (place === WAIT) {
+      if (!input.ended) return false
+      place = ALONE
+    }
+    if (place === TAKE) {
+      const taken = this.#take(type, bytes, body, to, length, cut, timeUs, endUs)
+      if (taken === WAIT && !input.ended) return false
+      if (taken === true) return true
+      place = conversation.mismatch(timeUs)
+    }
+    this.#apart(type, bytes, body, to, length, cut, timeUs, endUs, place === TOUCHED)
+    return true
+  }
+
+  /** False if the operation cannot have such an answer. */
+  #take(
+    type: number,
+    bytes: Buffer,
+    body: number,
+    to: number,
+    length: number,
+    cut: boolean,
+    timeUs: number,
+    endUs: number,
+  ): boolean | typeof WAIT {
+    const conversation = this.#conversation
+    switch (type) {
+      case m.PARSE_COMPLETE:
+        return conversation.completes(ops.PARSE)
+      case m.BIND_COMPLETE:
+        return conversation.completes(ops.BIND)
+      case m.CLOSE_COMPLETE:
+        return conversation.completes(ops.CLOSE)
+      case m.PARAMETER_DESCRIPTION:
+        return conversation.describes(readTypes(bytes, body, to))
+      case m.READY: {
+        const reply = conversation.reply
+        reply.endUs = endUs
+        return conversation.ready(endUs)
+      }
+      case m.AUTHENTICATION:
+        if (conversation.first?.kind !== ops.STARTUP) return false
+        this.#authentication(bytes, body, to, timeUs)
+        return true
+      case m.NO_DATA:
+        return conversation.described()
+      case m.ROW_DESCRIPTION:
+        if (conversation.first?.kind === ops.QUERY) this.#starts(timeUs)
+        return conversation.described()
+      case m.ERROR:
+        if (conversation.first === null) return false
+        this.#starts(timeUs)
+        conversation.reply.readError(bytes, body, to)
+        conversation.reply.cut ||= cut
+        conversation.reply.endUs = endUs
+        return conversation.failed()
+      case m.FUNCTION_RESPONSE:
+        if (conversation.first?.kind !== ops.FUNCTION) return false
+        this.#starts(timeUs)
+        this.#result(type, bytes, body, to, length, cut, endUs)
+        return true
+    }
+    if (!conversation.answers) return false
+    // The server says that a copy is over once the client has said so.
+    if (type === m.COMMAND_COMPLETE && conversation.copying) {
+      if (!this.#ended) return WAIT
+      conversation.reply.dataOpen = true
+    }
+    this.#starts(timeUs)
+    this.#result(type, bytes, body, to, length, cut, endUs)
+    if (type === m.COPY_IN || type === m.COPY_BOTH) conversation.copiesIn()
+    if (type === m.COMMAND_COMPLETE || type === m.SUSPENDED || type === m.EMPTY_QUERY) conversation.executed()
+    return true
+  }
+
+  #starts(timeUs: number): void {
+    const { reply } = this.#conversation
+    if (reply.startUs === 0) reply.startUs = timeUs
+  }
+
+  /** Rows, copied data, and how a statement ended. */
+  #result(type: number, bytes: Buffer, body: number, to: number, length: number, cut: boolean, endUs: number): void {
+    const { reply } = this.#conversation
+    switch (type) {
+      case m.DATA_ROW:
+        reply.row(length - 4, to - body >= 2 ? m.int16(bytes, body) : 0)
+        break
+      case m.COMMAND_COMPLETE:
+        if (cut) reply.completed += 1
+        else reply.readComplete(bytes, body, to)
+        break
+      case m.EMPTY_QUERY:
+        reply.completed += 1
+        break
+      case m.FUNCTION_RESPONSE:
+        reply.completed += 1
+        reply.bytes += Math.max(0, length - 8)
+        break
+      case m.SUSPENDED:
+        reply.suspended = true
+        break
+      case m.COPY_OUT:
+      case m.COPY_BOTH:
+        reply.copyRows = Math.max(reply.copyRows, 0)
+        break
+      case m.COPY_DATA:
+        reply.copyRows = Math.max(reply.copyRows, 0) + 1
+        reply.bytes += length - 4
+    }
+    reply.cut ||= cut
+    reply.endUs = endUs
+  }
+
+  /** An answer that a loss stands beside. */
+  #apart(
+    type: number,
+    bytes: Buffer,
+    body: number,
+    to: number,
+    length: number,
+    cut: boolean,
+    timeUs: number,
+    endUs: number,
+    touched: boolean,
+  ): void {
+    const conversation = this.#conversation
+    if (type === m.READY) {
+      conversation.reply.endUs = endUs
+      if (touched) conversation.readyTouched(endUs)
+      else conversation.readyAlone(endUs)
+      return
+    }
+    this.#starts(timeUs)
+    if (type === m.ERROR) {
+      conversation.errs(timeUs)
+      conversation.reply.readError(bytes, body, to)
+      conversation.reply.endUs = endUs
+    } else if (type === m.AUTHENTICATION) {
+      this.#authentication(bytes, body, to, timeUs)
+      conversation.reply.endUs = endUs
+    } else this.#result(type, bytes, body, to, length, cut, endUs)
+    if (touched && (type === m.COPY_IN || type === m.COPY_BOTH)) conversation.copiesIn()
+    if (!conversation.reply.ended) return
+    if (touched) conversation.endsTouched()
+    else conversation.standAlone()
+  }
+
+  /** AuthenticationXXX: what the server asks for. What the client answers is passed over unread. */
+  #authentication(bytes: Buffer, body: number, to: number, timeUs: number): void {
+    const { reply } = this.#conversation
+    this.#starts(timeUs)
+    if (to - body < 4) return
+    const code = m.int32(bytes, body)
+    if (code === 10)
+      reply.auth = bytes.toString('latin1', body + 4, Math.max(body + 4, m.nul(bytes, body + 4, to))).toLowerCase()
+    else if (code === 0) {
+      reply.loggedIn = true
+      if (reply.auth === '') reply.auth = 'trust'
+    } else if (code in AUTH_NAMES) reply.auth = AUTH_NAMES[code]
+  }
+
+  #parameter(bytes: Buffer, body: number, to: number): void {
+    const nameEnd = m.nul(bytes, body, to)
+    const valueEnd = nameEnd < 0 ? -1 : m.nul(bytes, nameEnd + 1, to)
+    if (valueEnd < 0) return
+    const { session } = this.#conversation
+    const value = () => bytes.toString('utf8', nameEnd + 1, Math.min(valueEnd, nameEnd + 129))
+    switch (bytes.toString('latin1', body, nameEnd)) {
+      case 'server_version':
+        session.serverVersion = value()
+        return
+      case 'application_name':
+        session.application = value()
+        return
+      case 'session_authorization':
+        if (session.user === '') session.user = value()
+    }
+  }
+
+  /** `int32 pid, channel\0 payload\0`: sent to whoever listens, between answers. */
+  #notification(bytes: Buffer, body: number, to: number, timeUs: number, endUs: number, length: number): void {
+    const conversation = this.#conversation
+    const exchange = newExchange(conversation.session)
+    const channelEnd = m.nul(bytes, body + 4, to)
+    exchange.method = 'NOTIFICATION'
+    exchange.respStartUs = timeUs
+    exchange.respEndUs = endUs
+    if (channelEnd < 0) exchange.complete = false
+    else {
+      const channel = bytes.toString('utf8', body + 4, Math.min(channelEnd, body + 4 + 128))
+      const payloadEnd = m.nul(bytes, channelEnd + 1, to)
+      exchange.resource = channel
+      exchange.endpoint = `NOTIFICATION ${channel}`
+      exchange.outcome = 'ok'
+      exchange.respBytes = length - 4 - 4 - (channelEnd - body - 4) - 2
+      if (exchange.attrs !== null) {
+        exchange.attrs['messaging.destination.name'] = channel
+        if (payloadEnd > channelEnd + 1) {
+          exchange.attrs['postgresql.notification.payload'] = bytes.toString(
+            'utf8',
+            channelEnd + 1,
+            Math.min(payloadEnd, channelEnd + 257),
+          )
+        }
+      }
+    }
+    conversation.alone(exchange)
+  }
+
+  gap(sizeBytes: number, timeUs: number): boolean {
+    if (this.#conversation.opaque) return true
+    if (sizeBytes > 0 && sizeBytes <= this.#skip) {
+      this.#skip -= sizeBytes
+      this.#conversation.reply.gaps += 1
+      return true
+    }
+    this.#lost(timeUs)
+    return false
+  }
+
+  #lost(timeUs: number): void {
+    this.#skip = 0
+    this.#conversation.repliesLost(timeUs)
+  }
+
+  save(out: StateWriter): void {
+    out.number(this.#skip)
+  }
+
+  restore(state: StateReader): void {
+    this.#skip = state.number()
+  }
+}
+
+/** Manual, "Message Formats". SASL names its mechanism itself. */
+const AUTH_NAMES: Readonly<Record<number, string>> = {
+  2: 'kerberos',
+  3: 'cleartext',
+  5: 'md5',
+  7: 'gss',
+  9: 'sspi',
+}
+
+function windowOf(type: number): number {
+  switch (type) {
+    case m.DATA_ROW:
+      return ROW_HEAD_BYTES
+    case m.COPY_DATA:
+    case m.FUNCTION_RESPONSE:
+      return m.HEADER_BYTES
+  }
+  return WINDOW_BYTES
+}
