@@ -82,7 +82,10 @@ if (!unitOnly) {
   await runTests('house rules', files('dist/test/house', '.test.js'), 2)
   await runTests('corpus', files('dist/test/corpus', '.test.js'), 2)
   await runTests('store', files('dist/test/store', '.test.js'), 1)
+  await runTests('redis', files('dist/test/redis', '.test.js'), 1)
   await runTests('kubernetes', files('dist/test/kubernetes', '.test.js'), 1)
+  // Each starts servers of its own.
+  await runTests('kafka', files('dist/test/kafka', '.test.js'), 1)
   await runTests('command line', files('dist/test/cli', '.test.js'), 2)
   // These look at the whole host: one at a time.
   await runTests('live capture', files('dist/test/live', '.test.js'), 1)

@@ -13,7 +13,19 @@ export type WorkloadKind = 'unknown' | 'pod' | 'service' | 'node' | 'external'
 
 /** How a column looks in JSON and which family of types it has in ClickHouse and Avro. */
 /** `pairs` are names and values in turn here, and a map like `map` wherever they are stored. */
-export type ColumnKind = 'time' | 'text' | 'u8' | 'u16' | 'u32' | 'u64' | 'id' | 'ip' | 'texts' | 'map' | 'pairs'
+export type ColumnKind =
+  | 'time'
+  | 'text'
+  | 'u8'
+  | 'u16'
+  | 'u32'
+  | 'u64'
+  | 'f64'
+  | 'id'
+  | 'ip'
+  | 'texts'
+  | 'map'
+  | 'pairs'
 
 export interface FlowColumn {
   readonly name: keyof Flow

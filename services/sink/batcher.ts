@@ -14,7 +14,7 @@ type Waiting = { [T in TableName]: TableRows[T][] }
 export class StoreBatcher {
   readonly #store: Store
   readonly #run: string
-  #waiting: Waiting = { flows: [], connections: [], coverage: [] }
+  #waiting: Waiting = { flows: [], connections: [], coverage: [], findings: [], detect_runs: [] }
   #blocks = 0
   #timer: NodeJS.Timeout | null = null
   #flushing: Promise<void> | null = null
@@ -71,7 +71,7 @@ export class StoreBatcher {
 
   async #flushAll(): Promise<void> {
     const rows = this.#waiting
-    this.#waiting = { flows: [], connections: [], coverage: [] }
+    this.#waiting = { flows: [], connections: [], coverage: [], findings: [], detect_runs: [] }
     for (const table of ['flows', 'connections', 'coverage'] as const) await this.#insert(table, rows[table])
   }
 

@@ -250,6 +250,9 @@ export function busConformance(makeBus: () => Promise<Bus>, { patienceMs }: Conf
       const name = await topic(1)
       const group = fresh('group')
       const input = { topic: name, partition: 0 }
+      const producer = await bus.producer()
+      await producer.send(name, 0, ['a', 'b'].map(bytes))
+      await producer.close()
       const one = await reader(group, name)
       for (const until = Date.now() + patienceMs; one.assigned.length !== 1 && Date.now() < until; )
         await one.poll(MB, 20)

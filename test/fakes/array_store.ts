@@ -6,7 +6,13 @@ import type { Store, TableName, TableRows } from '../../services/core/ports/stor
 export type Failure = 'none' | 'before' | 'after'
 
 export class ArrayStore implements Store {
-  readonly rows: { [T in TableName]: TableRows[T][] } = { flows: [], connections: [], coverage: [] }
+  readonly rows: { [T in TableName]: TableRows[T][] } = {
+    flows: [],
+    connections: [],
+    coverage: [],
+    findings: [],
+    detect_runs: [],
+  }
   readonly inserts: { table: TableName; token: string; count: number; fresh: boolean }[] = []
   readonly #tokens = new Map<string, string>()
   /** Asked before each insert. */

@@ -14,6 +14,7 @@ const RULES: readonly { readonly from: RegExp; readonly may: RegExp }[] = [
   { from: /^decode\/protocols\//, may: /^(core\/|decode\/protocols\/)/ },
   { from: /^decode\//, may: /^(core|decode)\// },
   { from: /^sink\//, may: /^(core|sink)\// },
+  { from: /^detect\//, may: /^(core|detect)\// },
   { from: /^directory\//, may: /^(core|directory)\// },
   { from: /^capture\//, may: /^(core|capture)\/|^\.\.\/native\// },
   { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse))\// },
@@ -36,6 +37,22 @@ test('imports follow the arrows', () => {
     }
   }
   assert.deepEqual(wrong, [])
+})
+
+test('client libraries stay in their adapters', () => {
+  for (const file of readdirSync(SERVICES, { recursive: true }).map(String)) {
+    if (!file.endsWith('.ts')) continue
+    const text = readFileSync(join(SERVICES, file), 'utf8')
+    for (const [library, folder] of [
+      ['kafkajs', 'adapters/kafka/'],
+      ['ioredis', 'adapters/redis/'],
+      ['bullmq', 'adapters/redis/'],
+      ['@kubernetes/client-node', 'adapters/kubernetes/'],
+    ]) {
+      if (!file.startsWith(folder))
+        assert.doesNotMatch(text, new RegExp(`(from|require\\(|import\\() ?'${library}`), file)
+    }
+  }
 })
 
 test('flags have one meaning on both sides of the kernel', async () => {

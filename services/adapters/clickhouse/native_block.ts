@@ -2,6 +2,7 @@
  * Rows as one block of ClickHouse's Native format: columns one after the other, repeated texts as a dictionary. The engine
  * reads it several times faster than JSON, and parses nothing. Source: ClickHouse docs "Native", src/Formats/NativeWriter.cpp.
  */
+import { DETECT_RUN_COLUMNS, FINDING_COLUMNS } from '../../core/finding.js'
 import { type ColumnKind, FLOW_COLUMNS } from '../../core/flow.js'
 import type { TableName, TableRows } from '../../core/ports/store.js'
 import { CONNECTION_COLUMNS, COVERAGE_COLUMNS } from '../../core/rows.js'
@@ -9,6 +10,7 @@ import {
   ByteColumn,
   type ColumnWriter,
   DictionaryColumn,
+  DoubleColumn,
   IdColumn,
   LongColumn,
   MapColumn,
@@ -34,6 +36,8 @@ export const TABLE_COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
   flows: FLOW_COLUMNS,
   connections: entries(CONNECTION_COLUMNS),
   coverage: entries(COVERAGE_COLUMNS),
+  findings: entries(FINDING_COLUMNS),
+  detect_runs: entries(DETECT_RUN_COLUMNS),
 }
 
 /** Texts that hardly repeat: a dictionary would only cost. The engine converts to the type of the table. */
@@ -74,6 +78,8 @@ function writerFor(name: string, kind: ColumnKind, rows: number): ColumnWriter<n
       return new WordColumn(rows)
     case 'u64':
       return new LongColumn(rows)
+    case 'f64':
+      return new DoubleColumn(rows)
     case 'id':
       return new IdColumn(rows)
     case 'texts':

@@ -69,6 +69,24 @@ export class WordColumn implements ColumnWriter<number> {
   }
 }
 
+export class DoubleColumn implements ColumnWriter<number> {
+  readonly type = 'Float64'
+  readonly #data: Float64Array
+  #at = 0
+
+  constructor(rows: number) {
+    this.#data = new Float64Array(rows)
+  }
+
+  add(values: readonly number[], count: number): void {
+    for (let i = 0; i < count; i++) this.#data[this.#at++] = values[i]
+  }
+
+  finish(): Buffer[] {
+    return [bytesOf(this.#data)]
+  }
+}
+
 /** Whole numbers up to 2^53, as halves: BigInt would cost an allocation each. */
 export class LongColumn implements ColumnWriter<number> {
   readonly type: string = 'UInt64'

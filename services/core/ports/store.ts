@@ -1,3 +1,4 @@
+import type { DetectRun, Finding } from '../finding.js'
 import type { Flow } from '../flow.js'
 import type { ConnectionRow, CoverageRow } from '../rows.js'
 
@@ -5,6 +6,8 @@ export interface TableRows {
   flows: Flow
   connections: ConnectionRow
   coverage: CoverageRow
+  findings: Finding
+  detect_runs: DetectRun
 }
 export type TableName = keyof TableRows
 
@@ -15,7 +18,7 @@ export interface Store {
    * Throws KlartextError; `retryable` says whether the same call may succeed later.
    */
   insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void>
-  /** Runs one read-only statement and answers the body in ClickHouse's `format`. */
-  query(sql: string, format: string): Promise<Buffer>
+  /** Runs one read-only statement and answers the body in ClickHouse's `format`. `parameters`: values of `{name:Type}`. */
+  query(sql: string, format: string, parameters?: Readonly<Record<string, unknown>>): Promise<Buffer>
   close(): Promise<void>
 }

@@ -16,6 +16,7 @@ function someFlow(random: Random): Flow {
     u16: () => random.below(65_536),
     u32: () => random.below(2 ** 32),
     u64: () => random.pick([0, Number.MAX_SAFE_INTEGER - 1, random.below(2 ** 48)]),
+    f64: () => random.next(),
     id: () => random.pick(['0', '18446744073709551615', '9223372036854775808']),
     texts: () => Array.from({ length: random.below(4) }, text),
     pairs: () => Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()]).flat(),

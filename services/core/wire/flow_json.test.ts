@@ -17,6 +17,7 @@ function someFlow(random: Random): Flow {
     u16: () => random.below(65_536),
     u32: () => random.below(2 ** 32),
     u64: () => random.pick([0, 9, 10, 2 ** 31 - 1, 2 ** 31, Number.MAX_SAFE_INTEGER]),
+    f64: () => random.next(),
     id: () => random.pick(['0', '18446744073709551615']),
     texts: () => Array.from({ length: random.below(3) }, text),
     pairs: () => Array.from({ length: random.below(3) }, (_, i) => [`k${i}"`, text()]).flat(),

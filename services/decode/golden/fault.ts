@@ -18,7 +18,9 @@ export function faultOf(seen: Exchange, whole: readonly Exchange[]): Fault | nul
   if (asked && requests.length === 0) return 'invented'
   if (answered && answers.length === 0) return 'invented'
   const both = asked && answered ? requests.filter((each) => answers.includes(each)) : [...requests, ...answers]
-  if (both.length === 0 && (asked || answered)) return 'mispaired'
+  // What the whole run itself left apart may belong together.
+  const apart = requests.some((each) => each.respStartUs === 0) && answers.some((each) => each.reqStartUs === 0)
+  if (both.length === 0 && (asked || answered)) return apart ? null : 'mispaired'
   if (seen.complete && asked && answered && !both.some((each) => equals(seen, each))) return 'overstated'
   return null
 }

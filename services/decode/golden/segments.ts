@@ -2,7 +2,7 @@
  * What may happen to the segments of a connection on their way: cut elsewhere, lost, seen only from some point on, held
  * back. Goldens, captures and the fuzzer are played through these. Each answers a new list and leaves the old one alone.
  */
-import { type Direction, NO_BYTES, Segment, SegmentFlag } from '../../core/segment.js'
+import { type Direction, Segment, SegmentFlag } from '../../core/segment.js'
 
 function part(segment: Segment, from: number, to: number, flags = segment.flags): Segment {
   const { connection, direction, position, payload, timeUs, timeRestNs } = segment
@@ -138,15 +138,38 @@ export function late(segments: readonly Segment[], direction: Direction, by: num
     .map(({ segment }) => segment)
 }
 
-/** Segment i was captured at `startUs` + i ms: a time then names a segment. */
-export function timed(segments: readonly Segment[], startUs: number): Segment[] {
+/** No two segments have the same time: a time then names a segment. Otherwise as they were captured, µs moved apart. */
+export function atTimesApart(segments: readonly Segment[]): Segment[] {
+  const times: number[] = []
+  let lastUs = 0
+  const inTime = segments.map(({ timeUs }, i) => ({ timeUs, i })).sort((a, b) => a.timeUs - b.timeUs)
+  for (const { timeUs, i } of inTime) {
+    lastUs = Math.max(lastUs + 1, timeUs)
+    times[i] = lastUs
+  }
   return segments.map(({ connection, direction, position, length, payload, flags }, i) => {
-    return new Segment(connection, direction, position, length, payload, startUs + i * 1000, 0, flags)
+    return new Segment(connection, direction, position, length, payload, times[i], 0, flags)
   })
 }
 
-/** The end of a direction that has said `position` bytes. */
-export function closing(segment: Segment, position: number): Segment {
-  const { connection, direction, timeUs } = segment
-  return new Segment(connection, direction, position, 0, NO_BYTES, timeUs, 0, SegmentFlag.CLOSE)
+/** The capture lost the bytes from position `from` up to `to` of one direction, and knows it. */
+export function withoutBytes(segments: readonly Segment[], direction: Direction, from: number, to: number): Segment[] {
+  const out: Segment[] = []
+  let told = false
+  for (const segment of segments) {
+    const start = from - segment.position
+    const end = to - segment.position
+    if (segment.direction !== direction || start >= segment.length + (segment.length === 0 ? 1 : 0)) out.push(segment)
+    else if (end <= 0) {
+      out.push(told ? segment : part(segment, 0, segment.length, segment.flags | SegmentFlag.GAP_BEFORE))
+      told = true
+    } else {
+      if (start > 0) out.push(part(segment, 0, start))
+      if (end < segment.length) {
+        out.push(part(segment, end, segment.length, segment.flags | SegmentFlag.GAP_BEFORE))
+        told = true
+      }
+    }
+  }
+  return out
 }

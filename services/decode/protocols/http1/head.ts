@@ -53,6 +53,10 @@ export class Head {
   /** Names and values in turn. */
   fields: string[] = []
   keptBytes = 0
+  /** The line read last was a field, which the next may continue. */
+  folds = false
+  /** The rest of it is missing. */
+  cut = false
   anomalies: Http1Anomaly[] = NO_ANOMALIES
   truncated = false
 }
@@ -75,7 +79,8 @@ const COLON = 58
 export function readField(head: Head, bytes: Buffer, from: number, to: number, folded: string): FieldName | null {
   let colon = from
   while (colon < to && bytes[colon] !== COLON) colon++
-  if (colon === to || colon === from) {
+  head.folds = colon !== to && colon !== from
+  if (!head.folds) {
     noteHead(head, 'http1.bad_field')
     return null
   }
@@ -93,6 +98,16 @@ export function readField(head: Head, bytes: Buffer, from: number, to: number, f
   const value = fieldText(head, bytes, valueFrom, valueTo)
   addField(head, name, folded === '' ? value : `${value}${folded}`)
   return nameEnd === colon ? name : null
+}
+
+/** A line that continues the field before it, where fields are read one by one: what that field said counts already. */
+export function foldField(head: Head, bytes: Buffer, from: number, to: number): void {
+  noteHead(head, 'http1.obsolete_folding')
+  const { fields } = head
+  if (!head.folds || fields.length === 0 || head.keptBytes >= KEPT_BYTES_MAX) return
+  const more = ` ${text(bytes, from, to).trim()}`
+  fields[fields.length - 1] += more
+  head.keptBytes += more.length
 }
 
 function isBlank(byte: number): boolean {

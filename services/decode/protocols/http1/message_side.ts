@@ -7,7 +7,7 @@ import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { Body } from './body.js'
-import { Head, noteHead, readField } from './head.js'
+import { foldField, Head, noteHead, readField } from './head.js'
 import { HeadReader } from './head_reader.js'
 import { LINE_ALONE, LINE_BAD, LINE_MORE, lineEnd, withoutCr } from './start_line.js'
 
@@ -107,7 +107,7 @@ export abstract class MessageSide {
       else if (to === at) {
         this.#fieldsDone(head, input.timeUs(lf))
         return lf + 1 - pos
-      } else if (bytes[at] === 32 || bytes[at] === 9) noteHead(head, 'http1.obsolete_folding')
+      } else if (bytes[at] === 32 || bytes[at] === 9) foldField(head, bytes, at, lf)
       else readField(head, bytes, at, to, '')
       at = lf + 1
     }
@@ -140,6 +140,7 @@ export abstract class MessageSide {
   #cutFields(head: Head): void {
     const pending = this.#fieldsOf
     noteHead(head, 'http1.head_cut')
+    head.cut = true
     head.contentLength = 0
     head.chunked = false
     head.otherCoding = false

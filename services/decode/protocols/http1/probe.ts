@@ -48,6 +48,8 @@ function probeLine(head: Cursor, from: number, to: number, next: number): Verdic
   const known = isKnownMethod(bytes, from, methodEnd)
   // Joined mid-way, `T /a HTTP/1.1` may be what is left of `GET /a`.
   if (!known && head.midway) return NO
+  // And `OPTIONS` alone the end of a field that lists methods.
+  if (version === '' && head.midway) return NO
   if (version !== '' && known) return CERTAIN
   if (!known && (targetFrom === targetTo || (version === '' && bytes[targetFrom] !== 47))) return NO
   const follows = fieldFollows(bytes, next, end)

@@ -1,5 +1,6 @@
 /** Requests of HTTP/1 (RFC 9112 section 3), with HTTP/0.9 where nothing else fits. */
 import type { Cursor } from '../../../core/cursor.js'
+import type { Exchange } from '../../../core/exchange.js'
 import { MORE } from '../../../core/protocol.js'
 import { TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
@@ -77,7 +78,8 @@ export class RequestSide extends MessageSide {
     if (next < 0) {
       // Cut in its target, or behind it in the version: known to be a request by its method only.
       line.targetTo = wordEnd(bytes, targetFrom, targetTo)
-      return methodEnd < targetFrom && targetFrom < targetTo && isKnownMethod(bytes, from, methodEnd)
+      if (startsVersion(bytes, targetFrom, line.targetTo)) return LINE_BAD
+      return methodEnd < targetFrom && targetFrom < line.targetTo && isKnownMethod(bytes, from, methodEnd)
         ? LINE_OK
         : LINE_BAD
     }
@@ -113,7 +115,8 @@ export class RequestSide extends MessageSide {
       this.#bare = pending
       this.body.none()
     } else this.#describe(pending, head)
-    if (exchange.host === '') exchange.host = authorityOf(exchange.method, exchange.resource)
+    // A Host field may have been in what is missing.
+    if (exchange.host === '' && !head?.cut) exchange.host = authorityOf(exchange)
     if (this.body.open) this.current = pending
     else this.done(pending)
   }
@@ -192,6 +195,13 @@ export class RequestSide extends MessageSide {
   }
 }
 
+/** `HTTP/1.` or a part of it: of a request without a target. */
+function startsVersion(bytes: Buffer, from: number, to: number): boolean {
+  return VERSION.startsWith(bytes.toString('latin1', from, Math.min(to, from + VERSION.length)))
+}
+
+const VERSION = 'HTTP/1.'
+
 function wordEnd(bytes: Buffer, from: number, to: number): number {
   let at = from
   while (at < to && bytes[at] !== 32 && bytes[at] !== 9) at++
@@ -204,11 +214,12 @@ function isPath(bytes: Buffer, from: number, to: number): boolean {
 }
 
 /** CONNECT names the authority itself; an absolute target carries it (RFC 9112 section 3.2). */
-function authorityOf(method: string, target: string): string {
-  if (method === 'CONNECT') return target
+function authorityOf({ method, resource: target, truncated }: Exchange): string {
+  if (method === 'CONNECT') return truncated ? '' : target
   const scheme = target.indexOf('://')
   if (scheme < 0 || scheme > 10) return ''
   const from = scheme + 3
   const slash = target.indexOf('/', from)
+  if (slash < 0 && truncated) return ''
   return target.slice(from, slash < 0 ? undefined : slash)
 }

@@ -53,6 +53,8 @@ export class PairingByOrder {
   #lastResponseUs = 0
   /** When the answers went on after the last loss. */
   #lossUs = 0
+  /** When the last answer began that was handed over alone. */
+  #aloneUs = 0
   /** Requests and answers that began. */
   #begun = 0
 
@@ -113,6 +115,10 @@ export class PairingByOrder {
   /** For a client that waits, what was lost before does not matter any more. Whether it does is not known yet: `assumed`. */
   #nothingOutstanding(startUs: number): void {
     const lastUs = this.#lastResponseUs
+    if (startUs < this.#aloneUs) {
+      this.#requestsLost = true
+      return
+    }
     if (this.#requestsLost || this.#responsesLost) {
       if (this.#ambiguous && startUs - lastUs > QUIET_US) this.#ambiguous = false
       if (this.#ambiguous || this.#sendsAhead) return
@@ -132,8 +138,12 @@ export class PairingByOrder {
   /** An answer begins: the exchange to fill, which may be its request's. `responseDone` is called when it is whole. */
   response(startUs: number): Pending {
     this.#begun += 1
-    if (this.#early !== null) this.#standAlone(this.#early)
-    this.#early = null
+    if (this.#early !== null) {
+      // Two answers and no request: requests of this client are not seen, or later than answers may wait.
+      this.#standAlone(this.#early)
+      this.#early = null
+      this.#requestsLost = true
+    }
     // Two answers and no request between them: one of them belongs to a request that was lost.
     if (this.#doubtful !== null) this.#split(this.#doubtful)
     const first = this.nextUnanswered
@@ -174,6 +184,8 @@ export class PairingByOrder {
     const open = this.#open
     const from = open.findIndex((pending) => !pending.answered)
     if (from < 0) return this.#alone()
+    this.#leaveAnsweredApart(from)
+    if (from === open.length) return this.#alone()
     let to = from
     while (to < open.length && open[to].exchange.reqStartUs <= startUs) to++
     if (to === from) return this.#alone()
@@ -191,6 +203,14 @@ export class PairingByOrder {
     this.#requestsLost = false
     for (const pending of open) pending.counted = true
     return certain ? request : this.#doubt(request)
+  }
+
+  /** Requests that were sent before an answer that stood alone: it may have been theirs. */
+  #leaveAnsweredApart(from: number): void {
+    const open = this.#open
+    let to = from
+    while (to < open.length && open[to].exchange.reqStartUs < this.#aloneUs) to++
+    for (const pending of open.splice(from, to - from)) this.#answerLost(pending)
   }
 
   /** Did the client wait for an answer before this request? It did so before, or something came between the two. */
@@ -290,6 +310,7 @@ export class PairingByOrder {
   }
 
   #standAlone(pending: Pending): void {
+    this.#aloneUs = Math.max(this.#aloneUs, pending.exchange.respStartUs)
     note(pending.exchange, this.#names.responseAlone)
     pending.exchange.complete = false
     this.#out.exchange(pending.exchange)
@@ -336,6 +357,7 @@ export class PairingByOrder {
     out.bool(this.#ambiguous)
     out.number(this.#lastResponseUs)
     out.number(this.#lossUs)
+    out.number(this.#aloneUs)
     out.number(this.#begun)
     const all = this.#all()
     if (response !== null && !all.includes(response)) all.push(response)
@@ -366,6 +388,7 @@ export class PairingByOrder {
     this.#ambiguous = state.bool()
     this.#lastResponseUs = state.number()
     this.#lossUs = state.number()
+    this.#aloneUs = state.number()
     this.#begun = state.number()
     const count = state.number()
     const all: Pending[] = []
