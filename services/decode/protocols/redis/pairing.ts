@@ -1,0 +1,430 @@
+/**
+ * Which answer belongs to which command. Redis answers in order, so answers are counted off; but not every value is an
+ * answer (pushes, messages to subscribers, lines of MONITOR), not every command has one (CLIENT REPLY OFF and SKIP,
+ * REPLCONF ACK), and some have several (SUBSCRIBE: one per channel). After a loss counting says nothing: then time does,
+ * for clients that wait for their answers before they ask again; what stays in doubt is handed over apart.
+ */
+import { Exchange } from '../../../core/exchange.js'
+import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
+import { Command, setReply } from './command.js'
+import { CLIENT, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
+import { keyTemplate } from './key_template.js'
+import { type Reply, restoreReply } from './reply_reader.js'
+import { PLUS, PUSH, STAR } from './resp.js'
+import { Session } from './session.js'
+import { Transaction } from './transaction.js'
+
+/** Commands without an answer: about 180 bytes each, so that the deepest pipeline stays below 1 MiB. */
+export const PENDING_MAX = 4096
+/** Beyond so many waiting commands their text is not kept: 512 characters each. */
+export const PENDING_TEXTS_MAX = 256
+/** Answers that were read before their commands, because directions are captured apart. */
+const EARLY_MAX = 16
+/** After so long a silence a client that sends ahead is taken to have had all its answers. */
+const QUIET_US = 5_000_000
+
+const CONFIRMATION = /^[ps]?(?:un)?subscribe$/
+const MESSAGE = /^[ps]?message$/
+const MONITOR_LINE = /^\d+\.\d+ \[\d+ /
+
+const REPLIES_ON = 0
+const REPLIES_OFF = 1
+const REPLIES_SKIP_NEXT = 2
+
+export class Pairing {
+  readonly #out: ExchangeSink
+  readonly session = new Session()
+  readonly #transaction: Transaction
+  #open: Command[] = []
+  #head = 0
+  #early: Reply[] = []
+  #replies = REPLIES_ON
+  #requestsLost = false
+  /** Answers of a client that sends ahead were lost, or may belong to requests that were: nobody can tell which. */
+  #ambiguous = false
+  #sendsAhead = false
+  #lastReplyUs = 0
+  /** Answers to drop before the next counts: their commands were handed over when too many waited. */
+  #toDrop = 0
+  /** Since the last command. */
+  #unaskedMessages = 0
+  /** Something was paired: this is Redis. */
+  proven = false
+
+  constructor(out: ExchangeSink) {
+    this.#out = out
+    this.#transaction = new Transaction(out, this.session)
+  }
+
+  get waiting(): number {
+    return this.#open.length - this.#head
+  }
+
+  /** Arrays may be messages or confirmations to a subscriber here. */
+  get mayBePush(): boolean {
+    if (this.session.subscribed || this.waiting === 0) return true
+    const { kind } = this.#open[this.#head]
+    return kind === SUBSCRIBE || kind === UNSUBSCRIBE
+  }
+
+  request(command: Command): void {
+    this.#unaskedMessages = 0
+    command.silent = this.#silent(command)
+    if (command.silent !== '' && (this.waiting === 0 || this.waiting >= PENDING_MAX)) {
+      this.#unanswered(command)
+      return
+    }
+    if (this.waiting === 0) this.#nothingOutstanding(command.startUs)
+    else if (this.waiting >= PENDING_MAX) {
+      this.#open[this.#open.length - 1].dropped += 1
+      command.note('redis.too_many_pending')
+      this.#giveUp(command)
+      return
+    }
+    command.counted = !this.#requestsLost
+    this.#open.push(command)
+    if (this.#early.length > 0) this.#takeEarly()
+  }
+
+  /** Why no answer is due, `''` if one is. CLIENT REPLY decides for itself and for what follows (networking.c). */
+  #silent(command: Command): string {
+    if (command.kind === REPLCONF && /^(ack|fack)$/i.test(command.option)) {
+      this.session.replicating = true
+      return 'replication'
+    }
+    if (command.kind === CLIENT && command.method === 'CLIENT REPLY') {
+      const mode = command.word.toUpperCase()
+      if (mode === 'ON') {
+        this.#replies = REPLIES_ON
+        return ''
+      }
+      if (mode === 'OFF') this.#replies = REPLIES_OFF
+      else if (mode === 'SKIP' && this.#replies !== REPLIES_OFF) this.#replies = REPLIES_SKIP_NEXT
+      if (mode === 'OFF' || mode === 'SKIP') return mode.toLowerCase()
+    }
+    if (this.#replies === REPLIES_OFF) return 'off'
+    if (this.#replies !== REPLIES_SKIP_NEXT) return ''
+    this.#replies = REPLIES_ON
+    return 'skip'
+  }
+
+  reply(reply: Reply): void {
+    this.#lastReplyUs = reply.endUs
+    if (this.#isPush(reply)) return
+    if (this.#toDrop > 0) {
+      this.#toDrop -= 1
+      return
+    }
+    if (this.waiting === 0) {
+      if (this.#early.length >= EARLY_MAX) this.#alone(this.#early.shift() as Reply)
+      this.#early.push(reply)
+      return
+    }
+    if (!this.#open[this.#head].counted && !this.#byTime(reply)) {
+      this.#alone(reply)
+      return
+    }
+    this.#answer(reply)
+  }
+
+  #answer(reply: Reply): void {
+    const command = this.#open[this.#head]
+    const next = this.#open[this.#head + 1]
+    if (next !== undefined && next.startUs > command.startUs && next.startUs < reply.startUs) this.#sendsAhead = true
+    this.#shift()
+    this.#join(command, reply)
+  }
+
+  /** Commands without an answer keep their place among the others. */
+  #passSilent(): void {
+    const open = this.#open
+    while (this.#head < open.length && open[this.#head].silent !== '') {
+      this.#unanswered(open[this.#head])
+      this.#toDrop += open[this.#head].dropped
+      this.#head += 1
+    }
+  }
+
+  #join(command: Command, reply: Reply): void {
+    this.proven = true
+    // A script may answer with this word too; then no transaction is open.
+    const queued = reply.line === 'QUEUED' && reply.type === PLUS
+    if (queued && (this.#transaction.begun || this.session.db === '')) {
+      this.#transaction.queue(command, reply)
+      return
+    }
+    const exchange = command.exchange('')
+    setReply(exchange, reply)
+    if (command.respStartUs > 0) {
+      exchange.respStartUs = command.respStartUs
+      exchange.respBytes += command.respBytes
+    }
+    this.session.answered(command, reply)
+    this.session.apply(exchange)
+    if (command.user !== '') exchange.principal = command.user
+    nameDb(exchange)
+    this.#transaction.answered(command, reply, exchange)
+    this.#out.exchange(exchange)
+  }
+
+  #shift(): void {
+    const open = this.#open
+    this.#toDrop += open[this.#head].dropped
+    this.#head += 1
+    this.#passSilent()
+    if (this.#head === open.length) {
+      open.length = 0
+      this.#head = 0
+    } else if (this.#head >= 512 && this.#head * 2 > open.length) {
+      open.splice(0, this.#head)
+      this.#head = 0
+    }
+  }
+
+  /** True if this value answers nothing: it is handed over on its own, or only confirms. */
+  #isPush(reply: Reply): boolean {
+    const { type, values } = reply
+    if (type === PLUS) return this.session.monitoring && MONITOR_LINE.test(reply.line)
+    if (type !== PUSH && (type !== STAR || values.length === 0)) return false
+    const kind = values[0] ?? ''
+    if (CONFIRMATION.test(kind)) return this.#confirmation(kind, reply)
+    if (type === STAR) {
+      if (!MESSAGE.test(kind) || (reply.elements !== 3 && reply.elements !== 4)) return false
+      if (!this.session.subscribed && !this.#subscribedBefore()) return false
+    }
+    if (type === PUSH) this.session.version = '3'
+    this.#pushed(kind, reply)
+    return true
+  }
+
+  /** A client joined mid-way that gets one message after another and asks for nothing has subscribed before. */
+  #subscribedBefore(): boolean {
+    if (this.session.db !== '' || this.waiting > 0) return false
+    this.#unaskedMessages += 1
+    this.session.subscribed = this.#unaskedMessages > 1
+    return this.session.subscribed
+  }
+
+  /** SUBSCRIBE a b: two values, one per channel, as pushes in RESP3 and as arrays in RESP2. */
+  #confirmation(kind: string, reply: Reply): boolean {
+    if (reply.elements !== 3) return false
+    const command = this.#open[this.#head]
+    const expected =
+      command !== undefined &&
+      (command.kind === SUBSCRIBE || command.kind === UNSUBSCRIBE) &&
+      command.method === kind.toUpperCase()
+    if (!expected && (this.waiting === 0 || (reply.type === STAR && !this.session.subscribed))) return false
+    this.session.subscribed = reply.values[2] !== '0'
+    if (!expected) return true
+    command.awaited -= 1
+    if (command.awaited === 0) this.#answer(reply)
+    else {
+      if (command.respStartUs === 0) command.respStartUs = reply.startUs
+      command.respBytes += reply.sizeBytes
+    }
+    return true
+  }
+
+  /** A message to a subscriber, an invalidation: nobody asked for it just now. */
+  #pushed(kind: string, reply: Reply): void {
+    const exchange = new Exchange()
+    exchange.protocol = 'redis'
+    exchange.method = /^[a-z-]{1,32}$/i.test(kind) ? `PUSH ${kind.toUpperCase()}` : 'PUSH'
+    if (MESSAGE.test(kind)) exchange.resource = reply.values[kind === 'pmessage' ? 2 : 1] ?? ''
+    exchange.endpoint =
+      exchange.resource === '' ? exchange.method : `${exchange.method} ${keyTemplate(exchange.resource)}`
+    setReply(exchange, reply)
+    this.session.apply(exchange)
+    nameDb(exchange)
+    this.proven = true
+    this.#out.exchange(exchange)
+  }
+
+  /** An answer came first because directions are captured apart, or it answers something from before the capture. */
+  #takeEarly(): void {
+    while (this.#early.length > 0 && this.waiting > 0) {
+      const reply = this.#early.shift() as Reply
+      const { counted, startUs } = this.#open[this.#head]
+      if (!counted || reply.startUs < startUs) this.#alone(reply)
+      else if (!this.#isPush(reply)) this.#answer(reply)
+    }
+  }
+
+  #nothingOutstanding(startUs: number): void {
+    if (!this.#requestsLost && !this.#ambiguous) return
+    if (this.#sendsAhead && startUs - this.#lastReplyUs < QUIET_US) return
+    this.#requestsLost = false
+    this.#ambiguous = false
+  }
+
+  /** Requests were lost before the oldest that waits. True if this answer is that of the oldest then. */
+  #byTime(reply: Reply): boolean {
+    const open = this.#open
+    let last = open.length - 1
+    while (last >= this.#head && open[last].startUs > reply.startUs) last--
+    if (last < this.#head) return false
+    let first = last
+    // What came in one segment was sent at once.
+    while (first > this.#head && open[first - 1].startUs === open[last].startUs) first--
+    if (this.#sendsAhead || this.#ambiguous) {
+      this.#ambiguous = true
+      this.#lose(last + 1)
+      return false
+    }
+    this.#lose(first)
+    if (this.waiting === 0) return false
+    const command = this.#open[this.#head]
+    command.note('redis.paired_after_loss')
+    this.#requestsLost = false
+    for (let i = this.#head; i < this.#open.length; i++) this.#open[i].counted = true
+    return true
+  }
+
+  /** Those before index `until` get no answer any more. */
+  #lose(until: number): void {
+    const open = this.#open
+    for (let i = this.#head; i < until; i++) {
+      if (open[i].silent === '') open[i].note('redis.response_lost')
+      this.#giveUp(open[i])
+    }
+    open.splice(0, until)
+    this.#head = 0
+    this.#toDrop = 0
+    this.#passSilent()
+  }
+
+  requestsLost(): void {
+    this.#requestsLost = true
+    this.session.forget()
+    this.#transaction.lost()
+    for (const reply of this.#early.splice(0)) this.#alone(reply)
+  }
+
+  /** Values are missing. The oldest that waits was hit; the others wait for `repliesGoOn`. */
+  repliesLost(): void {
+    if (this.waiting > 0) {
+      const { dropped } = this.#open[this.#head]
+      this.#lose(this.#head + 1)
+      this.#toDrop += dropped
+    }
+    this.#transaction.lost()
+  }
+
+  /**
+   * After a loss of answers, a segment starts at `atUs`; `beforeUs` is the time of the answers just before it, 0 if they
+   * were lost. True if it begins the answer to a command that waits: the first one sent after all others were answered.
+   */
+  repliesGoOn(atUs: number, beforeUs: number): boolean {
+    const open = this.#open
+    let first = open.length - 1
+    while (first >= this.#head && open[first].startUs > atUs) first--
+    if (first < this.#head) return false
+    const { startUs } = open[first]
+    while (first > this.#head && open[first - 1].startUs === startUs) first--
+    if (beforeUs >= startUs) return false
+    if (this.#sendsAhead && (beforeUs === 0 || startUs - beforeUs < QUIET_US)) return false
+    this.#lose(first)
+    if (this.waiting === 0) return false
+    if (first > 0 || beforeUs === 0) this.#open[this.#head].note('redis.paired_after_loss')
+    return true
+  }
+
+  /** Bytes of the server that could not be read. */
+  repliesSeen(timeUs: number): void {
+    this.#lastReplyUs = timeUs
+  }
+
+  get lastReplyUs(): number {
+    return this.#lastReplyUs
+  }
+
+  /** SYNC is answered with a length and as many bytes, without an end. */
+  get syncing(): boolean {
+    return this.waiting > 0 && this.#open[this.#head].method === 'SYNC'
+  }
+
+  #alone(reply: Reply): void {
+    if (CONFIRMATION.test(reply.values[0] ?? '')) return
+    const exchange = new Exchange()
+    exchange.protocol = 'redis'
+    setReply(exchange, reply)
+    exchange.complete = false
+    exchange.anomalies = ['redis.response_without_request']
+    this.session.apply(exchange)
+    this.#out.exchange(exchange)
+  }
+
+  /** No answer is due. */
+  #unanswered(command: Command): void {
+    const exchange = command.exchange(this.session.db)
+    this.session.apply(exchange)
+    exchange.attrs = { ...exchange.attrs, 'redis.reply_mode': command.silent }
+    this.#out.exchange(exchange)
+  }
+
+  /** Its answer was not seen. */
+  #giveUp(command: Command, outcome: Exchange['outcome'] = 'unknown'): void {
+    if (command.silent !== '') {
+      this.#unanswered(command)
+      return
+    }
+    const exchange = command.exchange(this.session.db)
+    this.session.apply(exchange)
+    exchange.complete = false
+    exchange.outcome = outcome
+    this.#out.exchange(exchange)
+  }
+
+  close(reason: CloseReason, repliesMissing: boolean): void {
+    this.#transaction.lost()
+    for (const reply of this.#early.splice(0)) this.#alone(reply)
+    const unknown = repliesMissing || this.#ambiguous || reason === 'evicted'
+    const outcome = reason === 'reset' ? 'reset' : unknown ? 'unknown' : 'no_response'
+    for (let i = this.#head; i < this.#open.length; i++) this.#giveUp(this.#open[i], outcome)
+    this.#open = []
+    this.#head = 0
+  }
+
+  save(out: StateWriter): void {
+    this.session.save(out)
+    this.#transaction.save(out)
+    out.number(this.waiting)
+    for (let i = this.#head; i < this.#open.length; i++) this.#open[i].save(out)
+    out.string(JSON.stringify(this.#early))
+    out.u8(this.#replies)
+    out.bool(this.#requestsLost)
+    out.bool(this.#ambiguous)
+    out.bool(this.#sendsAhead)
+    out.bool(this.proven)
+    out.number(this.#lastReplyUs)
+    out.number(this.#toDrop)
+    out.number(this.#unaskedMessages)
+  }
+
+  restore(state: StateReader): void {
+    this.session.restore(state)
+    this.#transaction.restore(state)
+    const waiting = state.number()
+    for (let i = 0; i < waiting && !state.failed; i++) this.#open.push(Command.restore(state))
+    try {
+      this.#early = (JSON.parse(state.string()) as Reply[]).map(restoreReply)
+    } catch {
+      state.failed = true
+    }
+    this.#replies = state.u8()
+    this.#requestsLost = state.bool()
+    this.#ambiguous = state.bool()
+    this.#sendsAhead = state.bool()
+    this.proven = state.bool()
+    this.#lastReplyUs = state.number()
+    this.#toDrop = state.number()
+    this.#unaskedMessages = state.number()
+  }
+}
+
+function nameDb(exchange: Exchange): void {
+  if (exchange.host === '') return
+  if (exchange.attrs === null) exchange.attrs = { 'db.namespace': exchange.host }
+  else exchange.attrs['db.namespace'] = exchange.host
+}

@@ -1,0 +1,203 @@
+/** Redis and what speaks like it (Valkey, KeyDB, Dragonfly): RESP2 and RESP3. One command is one exchange. */
+import type { Cursor } from '../../../core/cursor.js'
+import {
+  BAD,
+  type CloseReason,
+  type Decoder,
+  type ExchangeSink,
+  type Protocol,
+  type Verdict,
+  WITHDRAW,
+} from '../../../core/protocol.js'
+import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
+import type { StateReader, StateWriter } from '../../../core/state.js'
+import { Command } from './command.js'
+import { type CommandSpec, commandSpec, PLAIN } from './commands.js'
+import { Pairing, PENDING_TEXTS_MAX } from './pairing.js'
+import { REDIS_PRIVACY } from './privacy.js'
+import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead } from './probe.js'
+import { ReplyReader } from './reply_reader.js'
+import { RequestReader } from './request_reader.js'
+import { DOLLAR } from './resp.js'
+
+export const redis: Protocol = {
+  name: 'redis',
+  transports: ['tcp', 'unix'],
+  privacy: { redis: REDIS_PRIVACY },
+  probe: (head: Cursor, direction: Direction): Verdict => probeHead(head, direction),
+  turned: isTurned,
+  open: (out: ExchangeSink): Decoder => new RedisDecoder(out),
+}
+
+const STATE_VERSION = 1
+
+/** What is no name at all: the server will refuse it. */
+const ODD: CommandSpec = { name: '', kind: PLAIN, keyAt: 0, hasSubcommand: false, known: false }
+
+class RedisDecoder implements Decoder {
+  readonly #pairing: Pairing
+  readonly #requests = new RequestReader()
+  readonly #replies = new ReplyReader()
+  /** Answers were lost, and no later command was answered yet. */
+  #repliesMissing = false
+  /** After a loss of answers: the window begins where a segment does, and what came before it is lost. */
+  #atSegmentStart = false
+  #beforeLost = false
+  #withdrawn = false
+
+  constructor(out: ExchangeSink) {
+    this.#pairing = new Pairing(out)
+  }
+
+  parse(direction: Direction, input: Cursor): number {
+    return direction === TO_SERVER ? this.#request(input) : this.#reply(input)
+  }
+
+  #request(input: Cursor): number {
+    const requests = this.#requests
+    const consumed = requests.parse(input)
+    if (consumed === BAD) return this.#bad(TO_SERVER)
+    if (requests.done) {
+      const spec = commandSpec(requests.args[0])
+      if (spec === null && (requests.inline || !this.#pairing.proven)) return this.#bad(TO_SERVER)
+      this.#take(spec ?? ODD, true)
+    }
+    return consumed
+  }
+
+  #take(spec: CommandSpec, whole: boolean): void {
+    const requests = this.#requests
+    const pairing = this.#pairing
+    const command = Command.of(spec, requests, pairing.waiting < PENDING_TEXTS_MAX)
+    command.whole = whole
+    if (spec === ODD) command.note('redis.odd_command')
+    requests.next()
+    pairing.request(command)
+  }
+
+  #reply(input: Cursor): number {
+    const pairing = this.#pairing
+    if (pairing.session.replicating) return input.length
+    if (pairing.syncing && input.bytes[input.pos] === DOLLAR) {
+      const { reply } = this.#replies
+      reply.type = DOLLAR
+      reply.startUs = input.timeUs(input.pos)
+      reply.endUs = reply.startUs
+      pairing.reply(this.#replies.take())
+      return input.length
+    }
+    const replies = this.#replies
+    if (!replies.underWay) replies.keepValues = pairing.mayBePush
+    const consumed = replies.parse(input)
+    if (consumed === BAD) return this.#bad(TO_CLIENT)
+    if (replies.done) pairing.reply(replies.take())
+    return consumed
+  }
+
+  /** Bytes that are no RESP: before anything was understood this never was Redis. */
+  #bad(direction: Direction): number {
+    if (!this.#pairing.proven) {
+      this.#withdrawn = true
+      return WITHDRAW
+    }
+    if (direction === TO_SERVER) this.#requestsLost()
+    else this.#repliesLost()
+    return BAD
+  }
+
+  /** The command under way is cut: it may have been carried out all the same. */
+  #requestsLost(): void {
+    const requests = this.#requests
+    const spec = requests.underWay ? commandSpec(requests.args[0] ?? '') : null
+    if (spec !== null) {
+      requests.gaps += 1
+      this.#take(spec, false)
+    } else requests.next()
+    this.#pairing.requestsLost()
+  }
+
+  #repliesLost(): void {
+    this.#pairing.repliesLost()
+    this.#replies.reset()
+    this.#repliesMissing = true
+    this.#atSegmentStart = false
+  }
+
+  resync(direction: Direction, input: Cursor): number {
+    if (direction === TO_SERVER) return findCommand(input)
+    const found = this.#findReply(input)
+    if (found >= 0) {
+      this.#repliesMissing = false
+      return found
+    }
+    this.#pairing.repliesSeen(input.timeUs(input.end - 1))
+    this.#atSegmentStart = true
+    this.#beforeLost = false
+    input.searchedBytes = input.length
+    return -1
+  }
+
+  /** Answers begin where segments begin, if a client waited for them; what is pushed can be told by itself. */
+  #findReply(input: Cursor): number {
+    const { bytes, pos, end } = input
+    const pairing = this.#pairing
+    if (pairing.waiting === 0) return findPushed(input)
+    if (this.#atSegmentStart && looksLikeAnswer(bytes, pos, end)) {
+      const beforeUs = this.#beforeLost ? 0 : pairing.lastReplyUs
+      if (pairing.repliesGoOn(input.timeUs(pos), beforeUs)) return 0
+    }
+    for (let i = 0; i < input.markCount - 1; i++) {
+      const at = input.markEnds[i]
+      if (at <= pos || !looksLikeAnswer(bytes, at, end)) continue
+      if (pairing.repliesGoOn(input.markTimes[i + 1], input.markTimes[i])) return at - pos
+    }
+    return -1
+  }
+
+  gap(direction: Direction, sizeBytes: number): boolean {
+    if (direction === TO_SERVER) {
+      const inside = this.#requests.gap(sizeBytes)
+      if (!inside) this.#requestsLost()
+      else if (this.#requests.done) this.#take(commandSpec(this.#requests.args[0]) ?? ODD, true)
+      return inside
+    }
+    if (this.#pairing.session.replicating || this.#replies.gap(sizeBytes)) return true
+    this.#repliesLost()
+    this.#atSegmentStart = true
+    this.#beforeLost = true
+    return false
+  }
+
+  end(): void {}
+
+  close(reason: CloseReason): void {
+    if (this.#withdrawn) return
+    const { underWay, args } = this.#requests
+    const spec = underWay ? commandSpec(args[0] ?? '') : null
+    if (spec?.known) this.#take(spec, false)
+    this.#pairing.close(reason, this.#repliesMissing || this.#replies.underWay)
+  }
+
+  save(out: StateWriter): void {
+    out.u8(STATE_VERSION)
+    this.#requests.save(out)
+    this.#replies.save(out)
+    this.#pairing.save(out)
+    out.bool(this.#repliesMissing)
+    out.bool(this.#atSegmentStart)
+    out.bool(this.#beforeLost)
+    out.bool(this.#withdrawn)
+  }
+
+  restore(state: StateReader): boolean {
+    if (state.u8() !== STATE_VERSION) return false
+    this.#requests.restore(state)
+    this.#replies.restore(state)
+    this.#pairing.restore(state)
+    this.#repliesMissing = state.bool()
+    this.#atSegmentStart = state.bool()
+    this.#beforeLost = state.bool()
+    this.#withdrawn = state.bool()
+    return state.finished
+  }
+}
