@@ -1,7 +1,7 @@
 /** A command that waits for its answer: small, since a client may send thousands before it reads one. */
 import { Exchange, NO_STRINGS } from '../../../core/exchange.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import { type CommandSpec, keyOf, methodOf, PLAIN, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
+import { CLIENT, type CommandSpec, keyOf, methodOf, PLAIN, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
 import { keyTemplate } from './key_template.js'
 import { queryText } from './privacy.js'
 import type { Reply } from './reply_reader.js'
@@ -34,7 +34,6 @@ export class Command {
   dropped = 0
   /** Of an answer in several values: its first ones. */
   respStartUs = 0
-  respEndUs = 0
   respBytes = 0
   anomalies: string[] = NO_STRINGS
 
@@ -67,7 +66,7 @@ export class Command {
       if (at > 0 && at + 2 < args.length) this.user = args[at + 1]
       this.word = args[1] ?? ''
     } else if (this.method === 'CLIENT SETINFO') this.word = `${(args[2] ?? '').toLowerCase()} ${args[3] ?? ''}`
-    else this.word = args[args.length > 2 ? 2 : 1] ?? ''
+    else this.word = args[this.kind === CLIENT ? 2 : 1] ?? ''
     if (this.kind === REPLCONF) this.option = args[1] ?? ''
   }
 

@@ -20,17 +20,20 @@ export const PENDING_MAX = 4096
 /** Beyond so many waiting commands their text is not kept: 512 characters each. */
 export const PENDING_TEXTS_MAX = 256
 /** Answers that were read before their commands, because directions are captured apart. */
-const EARLY_MAX = 16
+const EARLY_MAX = 32
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
 
 const CONFIRMATION = /^[ps]?(?:un)?subscribe$/
 const MESSAGE = /^[ps]?message$/
+const RESYNCHRONISING = /^(?:FULLRESYNC [0-9a-f]{40} \d+|CONTINUE(?: [0-9a-f]{40})?)$/
 const MONITOR_LINE = /^\d+\.\d+ \[\d+ /
 
 const REPLIES_ON = 0
 const REPLIES_OFF = 1
 const REPLIES_SKIP_NEXT = 2
+/** What CLIENT REPLY said was lost. */
+const REPLIES_UNKNOWN = 3
 
 export class Pairing {
   readonly #out: ExchangeSink
@@ -41,8 +44,8 @@ export class Pairing {
   #early: Reply[] = []
   #replies = REPLIES_ON
   #requestsLost = false
-  /** Answers of a client that sends ahead were lost, or may belong to requests that were: nobody can tell which. */
-  #ambiguous = false
+  /** When the command was sent whose answer was hit by the last loss. */
+  #hitUs = 0
   #sendsAhead = false
   #lastReplyUs = 0
   /** Answers to drop before the next counts: their commands were handed over when too many waited. */
@@ -70,13 +73,13 @@ export class Pairing {
 
   request(command: Command): void {
     this.#unaskedMessages = 0
+    if (this.#requestsLost) this.#settle(command.startUs)
     command.silent = this.#silent(command)
     if (command.silent !== '' && (this.waiting === 0 || this.waiting >= PENDING_MAX)) {
       this.#unanswered(command)
       return
     }
-    if (this.waiting === 0) this.#nothingOutstanding(command.startUs)
-    else if (this.waiting >= PENDING_MAX) {
+    if (this.waiting >= PENDING_MAX) {
       this.#open[this.#open.length - 1].dropped += 1
       command.note('redis.too_many_pending')
       this.#giveUp(command)
@@ -84,13 +87,13 @@ export class Pairing {
     }
     command.counted = !this.#requestsLost
     this.#open.push(command)
-    if (this.#early.length > 0) this.#takeEarly()
+    if (this.#early.length > 0 && !this.#requestsLost) this.#takeEarly()
   }
 
   /** Why no answer is due, `''` if one is. CLIENT REPLY decides for itself and for what follows (networking.c). */
   #silent(command: Command): string {
     if (command.kind === REPLCONF && /^(ack|fack)$/i.test(command.option)) {
-      this.session.replicating = true
+      if (this.waiting === 0) this.session.replicating = true
       return 'replication'
     }
     if (command.kind === CLIENT && command.method === 'CLIENT REPLY') {
@@ -101,6 +104,10 @@ export class Pairing {
       }
       if (mode === 'OFF') this.#replies = REPLIES_OFF
       else if (mode === 'SKIP' && this.#replies !== REPLIES_OFF) this.#replies = REPLIES_SKIP_NEXT
+      else if (mode === '') {
+        this.#replies = REPLIES_UNKNOWN
+        return 'unknown'
+      }
       if (mode === 'OFF' || mode === 'SKIP') return mode.toLowerCase()
     }
     if (this.#replies === REPLIES_OFF) return 'off'
@@ -116,24 +123,25 @@ export class Pairing {
       this.#toDrop -= 1
       return
     }
-    if (this.waiting === 0) {
-      if (this.#early.length >= EARLY_MAX) this.#alone(this.#early.shift() as Reply)
-      this.#early.push(reply)
+    const doubtful = this.#requestsLost && (this.waiting === 0 || !this.#open[this.#head].counted)
+    if (!doubtful && this.waiting > 0) {
+      this.#answer(reply)
       return
     }
-    if (!this.#open[this.#head].counted && !this.#byTime(reply)) {
-      this.#alone(reply)
-      return
+    if (RESYNCHRONISING.test(reply.line)) this.session.replicating = true
+    if (this.#early.length >= EARLY_MAX) {
+      if (doubtful) this.#apart()
+      else this.#alone(this.#early.shift() as Reply)
     }
-    this.#answer(reply)
+    this.#early.push(reply)
   }
 
   #answer(reply: Reply): void {
     const command = this.#open[this.#head]
     const next = this.#open[this.#head + 1]
     if (next !== undefined && next.startUs > command.startUs && next.startUs < reply.startUs) this.#sendsAhead = true
-    this.#shift()
     this.#join(command, reply)
+    this.#shift()
   }
 
   /** Commands without an answer keep their place among the others. */
@@ -150,10 +158,11 @@ export class Pairing {
     this.proven = true
     // A script may answer with this word too; then no transaction is open.
     const queued = reply.line === 'QUEUED' && reply.type === PLUS
-    if (queued && (this.#transaction.begun || this.session.db === '')) {
-      this.#transaction.queue(command, reply)
+    if (queued && (this.#transaction.mayBeOpen || this.session.db === '')) {
+      this.#transaction.queue(command)
       return
     }
+    const { db } = this.session
     const exchange = command.exchange('')
     setReply(exchange, reply)
     if (command.respStartUs > 0) {
@@ -162,6 +171,7 @@ export class Pairing {
     }
     this.session.answered(command, reply)
     this.session.apply(exchange)
+    exchange.host = db
     if (command.user !== '') exchange.principal = command.user
     nameDb(exchange)
     this.#transaction.answered(command, reply, exchange)
@@ -185,13 +195,14 @@ export class Pairing {
   /** True if this value answers nothing: it is handed over on its own, or only confirms. */
   #isPush(reply: Reply): boolean {
     const { type, values } = reply
-    if (type === PLUS) return this.session.monitoring && MONITOR_LINE.test(reply.line)
+    if (type === PLUS) return reply.line.length > 17 && MONITOR_LINE.test(reply.line)
     if (type !== PUSH && (type !== STAR || values.length === 0)) return false
     const kind = values[0] ?? ''
     if (CONFIRMATION.test(kind)) return this.#confirmation(kind, reply)
     if (type === STAR) {
       if (!MESSAGE.test(kind) || (reply.elements !== 3 && reply.elements !== 4)) return false
-      if (!this.session.subscribed && !this.#subscribedBefore()) return false
+      const asked = this.waiting > 0 && this.#open[this.#head].kind === SUBSCRIBE
+      if (!asked && !this.session.subscribed && !this.#subscribedBefore()) return false
     }
     if (type === PUSH) this.session.version = '3'
     this.#pushed(kind, reply)
@@ -213,8 +224,13 @@ export class Pairing {
     const expected =
       command !== undefined &&
       (command.kind === SUBSCRIBE || command.kind === UNSUBSCRIBE) &&
-      command.method === kind.toUpperCase()
-    if (!expected && (this.waiting === 0 || (reply.type === STAR && !this.session.subscribed))) return false
+      command.method === kind.toUpperCase() &&
+      (command.counted || command.respStartUs > 0 || command.key === reply.values[1])
+    if (!expected && (this.waiting === 0 || (reply.type === STAR && !this.session.subscribed))) {
+      // Its command was missed, or is late.
+      if (this.#requestsLost || this.waiting === 0) this.session.subscribed = /^[1-9]\d*$/.test(reply.values[2])
+      return this.#requestsLost && this.session.subscribed
+    }
     this.session.subscribed = reply.values[2] !== '0'
     if (!expected) return true
     command.awaited -= 1
@@ -251,34 +267,44 @@ export class Pairing {
     }
   }
 
-  #nothingOutstanding(startUs: number): void {
-    if (!this.#requestsLost && !this.#ambiguous) return
-    if (this.#sendsAhead && startUs - this.#lastReplyUs < QUIET_US) return
+  /**
+   * Requests were lost, and answers came since. A client that now asks again has had all its answers, if it waits for them:
+   * as many as it sent requests that we saw, and they are theirs; otherwise nobody can tell.
+   */
+  #settle(startUs: number): void {
+    if (this.#early.length === 0 || startUs <= this.#lastReplyUs) return
+    if (this.#replies === REPLIES_UNKNOWN) {
+      this.#apart()
+      return
+    }
+    if (this.#sendsAhead) {
+      if (startUs - this.#lastReplyUs < QUIET_US) return
+      this.#apart()
+    } else if (!this.#pairAll()) this.#apart()
     this.#requestsLost = false
-    this.#ambiguous = false
   }
 
-  /** Requests were lost before the oldest that waits. True if this answer is that of the oldest then. */
-  #byTime(reply: Reply): boolean {
-    const open = this.#open
-    let last = open.length - 1
-    while (last >= this.#head && open[last].startUs > reply.startUs) last--
-    if (last < this.#head) return false
-    let first = last
-    // What came in one segment was sent at once.
-    while (first > this.#head && open[first - 1].startUs === open[last].startUs) first--
-    if (this.#sendsAhead || this.#ambiguous) {
-      this.#ambiguous = true
-      this.#lose(last + 1)
-      return false
+  #pairAll(): boolean {
+    const answers = this.#early
+    const asked = this.#open.filter((command, i) => i >= this.#head && command.silent === '')
+    if (answers.length !== asked.length) return false
+    for (const [i, answer] of answers.entries()) if (answer.startUs < asked[i].startUs) return false
+    this.#early = []
+    for (const answer of answers) {
+      this.#open[this.#head].note('redis.paired_after_loss')
+      if (!this.#isPush(answer)) this.#answer(answer)
     }
-    this.#lose(first)
-    if (this.waiting === 0) return false
-    const command = this.#open[this.#head]
-    command.note('redis.paired_after_loss')
-    this.#requestsLost = false
-    for (let i = this.#head; i < this.#open.length; i++) this.#open[i].counted = true
     return true
+  }
+
+  #apart(): void {
+    this.#lose(this.#open.length)
+    for (const reply of this.#early.splice(0)) this.#alone(reply)
+  }
+
+  /** The client says nothing more, and all of it was seen. */
+  requestsEnded(): void {
+    if (this.#requestsLost) this.#settle(Number.POSITIVE_INFINITY)
   }
 
   /** Those before index `until` get no answer any more. */
@@ -295,16 +321,24 @@ export class Pairing {
   }
 
   requestsLost(): void {
+    // What was doubtful stays so.
+    if (this.#requestsLost) this.#apart()
+    else for (const reply of this.#early.splice(0)) this.#alone(reply)
     this.#requestsLost = true
     this.session.forget()
     this.#transaction.lost()
-    for (const reply of this.#early.splice(0)) this.#alone(reply)
   }
 
-  /** Values are missing. The oldest that waits was hit; the others wait for `repliesGoOn`. */
-  repliesLost(): void {
-    if (this.waiting > 0) {
+  /**
+   * Values are missing; `underWayUs` is when the one under way began, 0 if there is none. What the oldest that waits was
+   * told is hit, unless it was sent after all that we saw.
+   */
+  repliesLost(underWayUs: number): void {
+    for (const reply of this.#early.splice(0)) this.#alone(reply)
+    const lastUs = Math.max(underWayUs, this.#lastReplyUs)
+    if (this.waiting > 0 && this.#open[this.#head].startUs <= lastUs) {
       const { dropped } = this.#open[this.#head]
+      this.#hitUs = this.#open[this.#head].startUs
       this.#lose(this.#head + 1)
       this.#toDrop += dropped
     }
@@ -322,11 +356,17 @@ export class Pairing {
     if (first < this.#head) return false
     const { startUs } = open[first]
     while (first > this.#head && open[first - 1].startUs === startUs) first--
-    if (beforeUs >= startUs) return false
+    // What was sent together with a command whose answer was hit is answered together with it.
+    if (beforeUs >= startUs || this.#hitUs >= startUs) return false
+    if (beforeUs === 0 && startUs <= this.#lastReplyUs) return false
     if (this.#sendsAhead && (beforeUs === 0 || startUs - beforeUs < QUIET_US)) return false
     this.#lose(first)
     if (this.waiting === 0) return false
-    if (first > 0 || beforeUs === 0) this.#open[this.#head].note('redis.paired_after_loss')
+    if (beforeUs > 0) return true
+    // Its first bytes may be among what was lost: how many answers come until the client asks again will tell.
+    for (let i = this.#head; i < this.#open.length; i++) this.#open[i].counted = false
+    this.#open[this.#head].whole = false
+    this.#requestsLost = true
     return true
   }
 
@@ -339,13 +379,18 @@ export class Pairing {
     return this.#lastReplyUs
   }
 
+  /** It has subscribed, or is about to. */
+  get subscribes(): boolean {
+    return this.session.subscribed || (this.waiting > 0 && this.#open[this.#head].kind === SUBSCRIBE)
+  }
+
   /** SYNC is answered with a length and as many bytes, without an end. */
   get syncing(): boolean {
     return this.waiting > 0 && this.#open[this.#head].method === 'SYNC'
   }
 
   #alone(reply: Reply): void {
-    if (CONFIRMATION.test(reply.values[0] ?? '')) return
+    if (CONFIRMATION.test(reply.values[0] ?? '') || reply.line === 'QUEUED') return
     const exchange = new Exchange()
     exchange.protocol = 'redis'
     setReply(exchange, reply)
@@ -360,6 +405,7 @@ export class Pairing {
     const exchange = command.exchange(this.session.db)
     this.session.apply(exchange)
     exchange.attrs = { ...exchange.attrs, 'redis.reply_mode': command.silent }
+    this.session.missed(command)
     this.#out.exchange(exchange)
   }
 
@@ -373,13 +419,15 @@ export class Pairing {
     this.session.apply(exchange)
     exchange.complete = false
     exchange.outcome = outcome
+    this.session.missed(command)
     this.#out.exchange(exchange)
   }
 
   close(reason: CloseReason, repliesMissing: boolean): void {
+    if (this.#requestsLost && this.#early.length > 0) this.#apart()
     this.#transaction.lost()
     for (const reply of this.#early.splice(0)) this.#alone(reply)
-    const unknown = repliesMissing || this.#ambiguous || reason === 'evicted'
+    const unknown = repliesMissing || this.#requestsLost || reason === 'evicted'
     const outcome = reason === 'reset' ? 'reset' : unknown ? 'unknown' : 'no_response'
     for (let i = this.#head; i < this.#open.length; i++) this.#giveUp(this.#open[i], outcome)
     this.#open = []
@@ -394,7 +442,7 @@ export class Pairing {
     out.string(JSON.stringify(this.#early))
     out.u8(this.#replies)
     out.bool(this.#requestsLost)
-    out.bool(this.#ambiguous)
+    out.number(this.#hitUs)
     out.bool(this.#sendsAhead)
     out.bool(this.proven)
     out.number(this.#lastReplyUs)
@@ -414,7 +462,7 @@ export class Pairing {
     }
     this.#replies = state.u8()
     this.#requestsLost = state.bool()
-    this.#ambiguous = state.bool()
+    this.#hitUs = state.number()
     this.#sendsAhead = state.bool()
     this.proven = state.bool()
     this.#lastReplyUs = state.number()

@@ -33,16 +33,19 @@ const ANSWER_BYTES_MAX = 48
 const EVIDENCE_ENOUGH = 3
 
 export function probeHead(head: Cursor, direction: Direction): Verdict {
-  const { bytes, pos, end } = head
+  const { bytes, end } = head
+  let { pos } = head
+  // What is left of a message whose beginning was lost.
+  if (head.midway && end - pos > 2 && bytes[pos] === CR && bytes[pos + 1] === LF) pos += 2
   const command = commandAt(bytes, pos, end)
-  if (command === KNOWN) return CERTAIN
+  if (command === KNOWN && !(direction === TO_CLIENT && confirms(bytes, pos, end))) return CERTAIN
   if (direction === TO_SERVER) {
     if (command === UNKNOWN) return PROBABLE
     if (command === PART) return UNDECIDED
     if (bytes[pos] === STAR) return NO
     if (!ANSWER_TYPES.has(bytes[pos])) return head.midway ? NO : probeInline(head)
   }
-  return probeAnswer(bytes, pos, end)
+  return probeAnswer(bytes, pos, end, head.midway)
 }
 
 const NONE = 0
@@ -73,6 +76,13 @@ function commandAt(bytes: Buffer, pos: number, end: number): number {
   return spec === null ? NONE : spec.known ? KNOWN : UNKNOWN
 }
 
+/** The answer to SUBSCRIBE looks like a command. */
+function confirms(bytes: Buffer, pos: number, end: number): boolean {
+  return /^\*3\r\n\$\d+\r\n[ps]?(?:un)?subscribe\r\n/.test(
+    bytes.toString('latin1', pos, Math.min(end, pos + ANSWER_BYTES_MAX)),
+  )
+}
+
 /** A line that Redis would take too. Many protocols have such lines, so that the answer decides. */
 function probeInline(head: Cursor): Verdict {
   const { bytes, pos, end } = head
@@ -85,9 +95,12 @@ function probeInline(head: Cursor): Verdict {
   return commandSpec(words[0]) === null ? NO : UNDECIDED
 }
 
-function probeAnswer(bytes: Buffer, pos: number, end: number): Verdict {
+function probeAnswer(bytes: Buffer, pos: number, end: number, midway: boolean): Verdict {
   if (!ANSWER_TYPES.has(bytes[pos])) return NO
-  if (ANSWER.test(bytes.toString('latin1', pos, Math.min(end, pos + ANSWER_BYTES_MAX)))) return PROBABLE
+  const text = bytes.toString('latin1', pos, Math.min(end, pos + ANSWER_BYTES_MAX))
+  if (ANSWER.test(text) || PUSHED.exec(text)?.index === 0) return PROBABLE
+  // Joined mid-way, what looks like an answer may be a part of one.
+  if (midway) return NO
   let at = pos
   let evidence = 0
   while (at < end && evidence < EVIDENCE_ENOUGH) {
@@ -129,6 +142,7 @@ function validLine(bytes: Buffer, at: number, cr: number): boolean {
   const text = bytes.toString('latin1', at + 1, Math.min(cr, at + 32))
   if (bytes[at] === PLUS) return !text.startsWith('OK ')
   if (bytes[at] === COLON) return /^[-+]?\d+$/.test(text)
+  if (bytes[at] === MINUS) return /^[A-Za-z]/.test(text)
   return text.length > 0 || bytes[at] === 95
 }
 
@@ -140,13 +154,14 @@ function printable(bytes: Buffer, from: number, to: number): boolean {
 /** True if these bytes come from the other end than `direction` says. */
 export function isTurned(head: Cursor, direction: Direction): boolean {
   const { bytes, pos, end } = head
-  if (direction === TO_CLIENT) return commandAt(bytes, pos, end) === KNOWN
+  if (direction === TO_CLIENT) return commandAt(bytes, pos, end) === KNOWN && !confirms(bytes, pos, end)
   return bytes[pos] !== STAR && ANSWER_TYPES.has(bytes[pos])
 }
 
 /** Offset from `input.pos` of the next command in array form, -1 if there is none; `searchedBytes` need not be seen again. */
-export function findCommand(input: Cursor): number {
+export function findCommand(input: Cursor, inline: boolean): number {
   const { bytes, pos, end } = input
+  if (inline) return findLine(input)
   for (let at = pos; ; at++) {
     const found = bytes.indexOf(STAR, at)
     if (found < 0 || found >= end) break
@@ -164,6 +179,19 @@ export function findCommand(input: Cursor): number {
   return -1
 }
 
+/** For a client that types: behind the end of a line, a line that begins with the name of a command. */
+function findLine(input: Cursor): number {
+  const { bytes, pos, end } = input
+  let at = bytes.indexOf(LF, pos) + 1
+  while (at > 0 && at < end) {
+    const name = /^[A-Za-z]+(?=[ \r\n])/.exec(bytes.toString('latin1', at, Math.min(end, at + NAME_BYTES_MAX)))
+    if (bytes[at] === STAR || (name !== null && commandSpec(name[0])?.known)) return at - pos
+    at = bytes.indexOf(LF, at) + 1
+  }
+  input.searchedBytes = at === end ? input.length - 1 : Math.max(0, bytes.lastIndexOf(LF, end - 1) - pos)
+  return -1
+}
+
 /** Could a value begin here? */
 export function looksLikeAnswer(bytes: Buffer, at: number, end: number): boolean {
   return valueAt(bytes, at, end) >= 0
@@ -178,4 +206,13 @@ export function findPushed(input: Cursor): number {
   const text = bytes.toString('latin1', pos, end)
   const match = PUSHED.exec(text)
   return match === null ? -1 : match.index + match[0].length
+}
+
+/** The beginning of something pushed may stand at the end: it is looked at again. */
+export function searchedForPushed(input: Cursor): number {
+  const { bytes, pos, end } = input
+  const from = Math.max(pos, end - ANSWER_BYTES_MAX)
+  const text = bytes.toString('latin1', from, end)
+  const start = text.search(from === pos ? /(?:^|\r\n)[>*+][^]{0,30}$/ : /\r\n[>*+][^]{0,30}$/)
+  return start < 0 ? end - pos : from + start - pos
 }

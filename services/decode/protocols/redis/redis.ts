@@ -15,10 +15,10 @@ import { Command } from './command.js'
 import { type CommandSpec, commandSpec, PLAIN } from './commands.js'
 import { Pairing, PENDING_TEXTS_MAX } from './pairing.js'
 import { REDIS_PRIVACY } from './privacy.js'
-import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead } from './probe.js'
+import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead, searchedForPushed } from './probe.js'
 import { ReplyReader } from './reply_reader.js'
 import { RequestReader } from './request_reader.js'
-import { DOLLAR } from './resp.js'
+import { DOLLAR, PUSH } from './resp.js'
 
 export const redis: Protocol = {
   name: 'redis',
@@ -44,6 +44,8 @@ class RedisDecoder implements Decoder {
   #atSegmentStart = false
   #beforeLost = false
   #withdrawn = false
+  /** The last command was a line. */
+  #inline = false
 
   constructor(out: ExchangeSink) {
     this.#pairing = new Pairing(out)
@@ -59,6 +61,7 @@ class RedisDecoder implements Decoder {
     if (consumed === BAD) return this.#bad(TO_SERVER)
     if (requests.done) {
       const spec = commandSpec(requests.args[0])
+      this.#inline = requests.inline
       if (spec === null && (requests.inline || !this.#pairing.proven)) return this.#bad(TO_SERVER)
       this.#take(spec ?? ODD, true)
     }
@@ -108,7 +111,7 @@ class RedisDecoder implements Decoder {
   /** The command under way is cut: it may have been carried out all the same. */
   #requestsLost(): void {
     const requests = this.#requests
-    const spec = requests.underWay ? commandSpec(requests.args[0] ?? '') : null
+    const spec = this.#underWay()
     if (spec !== null) {
       requests.gaps += 1
       this.#take(spec, false)
@@ -116,24 +119,32 @@ class RedisDecoder implements Decoder {
     this.#pairing.requestsLost()
   }
 
+  /** The command that was begun, if its name is whole. */
+  #underWay(): CommandSpec | null {
+    const { underWay, args } = this.#requests
+    const spec = underWay ? commandSpec(args[0] ?? '') : null
+    return spec?.hasSubcommand && !args[1] ? null : spec
+  }
+
   #repliesLost(): void {
-    this.#pairing.repliesLost()
+    const { underWay, reply } = this.#replies
+    this.#pairing.repliesLost(underWay && reply.type !== PUSH ? reply.startUs : 0)
     this.#replies.reset()
     this.#repliesMissing = true
     this.#atSegmentStart = false
   }
 
   resync(direction: Direction, input: Cursor): number {
-    if (direction === TO_SERVER) return findCommand(input)
+    if (direction === TO_SERVER) return findCommand(input, this.#inline)
     const found = this.#findReply(input)
     if (found >= 0) {
       this.#repliesMissing = false
       return found
     }
     this.#pairing.repliesSeen(input.timeUs(input.end - 1))
-    this.#atSegmentStart = true
+    input.searchedBytes = searchedForPushed(input)
+    this.#atSegmentStart = input.searchedBytes === input.length
     this.#beforeLost = false
-    input.searchedBytes = input.length
     return -1
   }
 
@@ -141,7 +152,6 @@ class RedisDecoder implements Decoder {
   #findReply(input: Cursor): number {
     const { bytes, pos, end } = input
     const pairing = this.#pairing
-    if (pairing.waiting === 0) return findPushed(input)
     if (this.#atSegmentStart && looksLikeAnswer(bytes, pos, end)) {
       const beforeUs = this.#beforeLost ? 0 : pairing.lastReplyUs
       if (pairing.repliesGoOn(input.timeUs(pos), beforeUs)) return 0
@@ -151,7 +161,9 @@ class RedisDecoder implements Decoder {
       if (at <= pos || !looksLikeAnswer(bytes, at, end)) continue
       if (pairing.repliesGoOn(input.markTimes[i + 1], input.markTimes[i])) return at - pos
     }
-    return -1
+    const pushed = pairing.waiting === 0 || pairing.subscribes ? findPushed(input) : -1
+    if (pushed >= 0) pairing.session.subscribed = true
+    return pushed
   }
 
   gap(direction: Direction, sizeBytes: number): boolean {
@@ -168,12 +180,13 @@ class RedisDecoder implements Decoder {
     return false
   }
 
-  end(): void {}
+  end(direction: Direction): void {
+    if (direction === TO_SERVER && !this.#requests.underWay) this.#pairing.requestsEnded()
+  }
 
   close(reason: CloseReason): void {
     if (this.#withdrawn) return
-    const { underWay, args } = this.#requests
-    const spec = underWay ? commandSpec(args[0] ?? '') : null
+    const spec = this.#underWay()
     if (spec?.known) this.#take(spec, false)
     this.#pairing.close(reason, this.#repliesMissing || this.#replies.underWay)
   }
@@ -187,6 +200,7 @@ class RedisDecoder implements Decoder {
     out.bool(this.#atSegmentStart)
     out.bool(this.#beforeLost)
     out.bool(this.#withdrawn)
+    out.bool(this.#inline)
   }
 
   restore(state: StateReader): boolean {
@@ -198,6 +212,7 @@ class RedisDecoder implements Decoder {
     this.#atSegmentStart = state.bool()
     this.#beforeLost = state.bool()
     this.#withdrawn = state.bool()
+    this.#inline = state.bool()
     return state.finished
   }
 }

@@ -285,6 +285,8 @@ function wellFormed(bytes: Buffer, from: number, to: number, type: number): bool
   if (type === 35) return size === 1 && (bytes[from] === 116 || bytes[from] === 102)
   if (type === COLON || type === 40) return isInteger(bytes, from, to)
   for (let i = from; i < to; i++) if (bytes[i] < 32 && bytes[i] !== 9) return false
+  // An error begins with a word.
+  if (type === MINUS) return (bytes[from] | 32) >= 97 && (bytes[from] | 32) <= 122
   return type !== 44 || (size > 0 && size <= 32)
 }
 

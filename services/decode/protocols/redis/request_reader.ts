@@ -70,6 +70,7 @@ export class RequestReader {
       // Redis passes over empty and null arrays.
       if (count.value <= 0) return count.next - pos
       this.startUs = input.timeUs(pos)
+      this.endUs = this.startUs
       this.argCount = count.value
       this.#left = count.value
       this.args = []
@@ -80,6 +81,7 @@ export class RequestReader {
         const size = Math.min(this.#skip, end - at)
         this.#skip -= size
         at += size
+        this.endUs = input.timeUs(at - 1)
         if (this.#skip > 0) return at - pos
         this.#left -= 1
         continue
@@ -118,8 +120,9 @@ export class RequestReader {
       return MORE
     }
     this.sizeBytes += size
-    if (here < Math.min(size, ARG_BYTES_KEPT)) this.cut = true
-    this.#keep(bytes, from, Math.min(from + size, end))
+    // The beginning of an argument is not its value: a name or key that was cut stays unknown.
+    if (here < Math.min(size, ARG_BYTES_KEPT)) this.#keep(bytes, from, from)
+    else this.#keep(bytes, from, Math.min(from + size, end))
     this.#skip = size + 2 - here
     return end
   }

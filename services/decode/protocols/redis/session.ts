@@ -30,6 +30,12 @@ export class Session {
     this.version = this.version === '3' ? '3' : ''
   }
 
+  /** Whether this command succeeded is not known. */
+  missed(command: Command): void {
+    if (command.kind === SELECT || command.kind === RESET) this.db = ''
+    if (command.kind === AUTH || command.kind === HELLO || command.kind === RESET) this.user = ''
+  }
+
   apply(exchange: Exchange): void {
     exchange.host = this.db
     exchange.l7Version = this.version

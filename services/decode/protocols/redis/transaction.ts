@@ -23,28 +23,33 @@ export class Transaction {
   /** Commands in all, with those that are handed over. */
   #count = 0
   /** MULTI was seen: the first queued command is the first element. */
-  begun = false
+  #begun = false
+  /** Its answer may be among what was lost. */
+  #maybe = false
 
   constructor(out: ExchangeSink, session: Session) {
     this.#out = out
     this.#session = session
   }
 
+  get mayBeOpen(): boolean {
+    return this.#begun || this.#maybe
+  }
+
   /** The server said QUEUED. */
-  queue(command: Command, reply: Reply): void {
-    command.respStartUs = reply.startUs
-    command.respEndUs = reply.endUs
+  queue(command: Command): void {
     this.#count += 1
     if (this.#queued.length < QUEUED_MAX) this.#queued.push(command)
-    else this.#handOver(command, 'queued', 'unknown')
+    else this.#handOver(command, 'queued', null)
   }
 
   answered(command: Command, reply: Reply, exchange: Exchange): void {
     switch (command.kind) {
       case MULTI:
         if (reply.error !== '') return
-        this.begun = true
-        this.#count = 0
+        // What ended the one before was missed.
+        this.lost()
+        this.#begun = true
         break
       case EXEC:
         if (reply.elements >= 0)
@@ -53,18 +58,18 @@ export class Transaction {
         break
       case DISCARD:
       case RESET:
-        if (reply.error === '') this.#end('discarded')
+        if (reply.error === '') this.#end('discarded', reply)
     }
   }
 
   #executed(reply: Reply): void {
-    if (reply.error !== '' || reply.elements < 0) return this.#end('aborted')
-    const known = this.begun && reply.elements === this.#count
+    if (reply.error !== '' || reply.elements < 0) return this.#end('aborted', reply)
+    const known = this.#begun && reply.elements === this.#count
     let next = 0
     for (let i = 0; i < this.#queued.length; i++) {
       const command = this.#queued[i]
       if (!known) {
-        this.#handOver(command, 'queued', 'unknown')
+        this.#handOver(command, 'queued', null)
         continue
       }
       let error = ''
@@ -85,30 +90,34 @@ export class Transaction {
   }
 
   /** What is queued stays without a result: nobody will know, or nothing was done. */
-  #end(what: 'discarded' | 'aborted'): void {
-    for (const command of this.#queued) this.#handOver(command, what, 'unknown')
+  #end(what: 'discarded' | 'aborted', reply: Reply): void {
+    for (const command of this.#queued) this.#handOver(command, what, reply)
     this.#clear()
   }
 
   #clear(): void {
     this.#queued = []
     this.#count = 0
-    this.begun = false
+    this.#begun = false
+    this.#maybe = false
   }
 
   lost(): void {
     for (const command of this.#queued) {
-      command.whole = false
-      this.#handOver(command, 'queued', 'unknown')
+      this.#handOver(command, 'queued', null)
     }
     this.#clear()
+    this.#maybe = true
   }
 
-  #handOver(command: Command, what: string, outcome: Exchange['outcome']): void {
+  /** `end` is the answer that ended the transaction, where it was seen. */
+  #handOver(command: Command, what: string, end: Reply | null): void {
     const exchange = this.#exchange(command, what)
-    exchange.outcome = outcome
-    exchange.respStartUs = command.respStartUs
-    exchange.respEndUs = command.respEndUs
+    if (end === null) exchange.complete = false
+    else {
+      exchange.respStartUs = end.startUs
+      exchange.respEndUs = end.endUs
+    }
     this.#out.exchange(exchange)
   }
 
@@ -123,13 +132,15 @@ export class Transaction {
     out.number(this.#queued.length)
     for (const command of this.#queued) command.save(out)
     out.number(this.#count)
-    out.bool(this.begun)
+    out.bool(this.#begun)
+    out.bool(this.#maybe)
   }
 
   restore(state: StateReader): void {
     const size = state.number()
     for (let i = 0; i < size && !state.failed; i++) this.#queued.push(Command.restore(state))
     this.#count = state.number()
-    this.begun = state.bool()
+    this.#begun = state.bool()
+    this.#maybe = state.bool()
   }
 }
