@@ -207,12 +207,3 @@ export function findPushed(input: Cursor): number {
   const match = PUSHED.exec(text)
   return match === null ? -1 : match.index + match[0].length
 }
-
-/** The beginning of something pushed may stand at the end: it is looked at again. */
-export function searchedForPushed(input: Cursor): number {
-  const { bytes, pos, end } = input
-  const from = Math.max(pos, end - ANSWER_BYTES_MAX)
-  const text = bytes.toString('latin1', from, end)
-  const start = text.search(from === pos ? /(?:^|\r\n)[>*+][^]{0,30}$/ : /\r\n[>*+][^]{0,30}$/)
-  return start < 0 ? end - pos : from + start - pos
-}

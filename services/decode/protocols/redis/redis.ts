@@ -15,7 +15,7 @@ import { Command } from './command.js'
 import { type CommandSpec, commandSpec, PLAIN } from './commands.js'
 import { Pairing, PENDING_TEXTS_MAX } from './pairing.js'
 import { REDIS_PRIVACY } from './privacy.js'
-import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead, searchedForPushed } from './probe.js'
+import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead } from './probe.js'
 import { ReplyReader } from './reply_reader.js'
 import { RequestReader } from './request_reader.js'
 import { DOLLAR, PUSH } from './resp.js'
@@ -142,8 +142,8 @@ class RedisDecoder implements Decoder {
       return found
     }
     this.#pairing.repliesSeen(input.timeUs(input.end - 1))
-    input.searchedBytes = searchedForPushed(input)
-    this.#atSegmentStart = input.searchedBytes === input.length
+    input.searchedBytes = input.length
+    this.#atSegmentStart = true
     this.#beforeLost = false
     return -1
   }
