@@ -1,60 +1,89 @@
-/** The topics of klartext: the one place that knows their names, what divides them and how long they are kept. */
-export interface Topic {
-  readonly name: string
-  readonly what: string
-  /** `connections`: divided by connection, all such topics into as many partitions; a number: always so many. */
-  readonly partitions: 'connections' | number
+/** The topics of klartext: the one place that knows their names, how they are divided and how long they are kept. */
+import { KlartextError } from './errors.js'
+import type { Bus } from './ports/bus.js'
+
+export const TOPICS = {
+  /** SegmentBatch (Avro), from the capturers. Both directions of a connection are in one partition. */
+  segments: 'klartext.segments',
+  /** Flow (Avro in Confluent's frame); key: conn_id as decimal digits. Partition = that of its segments. */
+  flows: 'klartext.flows',
+  /** ConnectionRow (JSON), one per connection that is over. Partition as flows. */
+  connections: 'klartext.connections',
+  /** Checkpoints of the decode workers. Partition = that of the input. */
+  state: 'klartext.state',
+  /** CoverageRow (JSON): what was seen, and what was not. */
+  coverage: 'klartext.coverage',
+  /** Messages that could not be read, as they were; headers say from where and why. */
+  deadLetters: 'klartext.dlq',
+  /** Who had which address or container when; key: cluster and object. */
+  pods: 'klartext.pods',
+  /** Findings as OCSF JSON, for SOC tools. */
+  findings: 'klartext.findings.ocsf',
+} as const
+
+export interface TopicRule {
+  /** Divided by connection: all such topics have equally many partitions, and a connection has one number in all. */
+  readonly byConnection: boolean
   /** Of each key only the newest record is kept for good. */
-  readonly isCompact: boolean
-  /** Days; 0 where it is compacted. */
+  readonly compact: boolean
+  /** Days; without meaning where it is compacted. */
   readonly retentionDays: number
 }
 
-export const TOPICS = {
-  segments: {
-    name: 'klartext.segments',
-    what: 'batches of segments, as captured; key: connection',
-    partitions: 'connections',
-    isCompact: false,
-    // As long as incidents can be replayed.
-    retentionDays: 3,
-  },
-  flows: {
-    name: 'klartext.flows',
-    what: 'flows, Avro in Confluent framing; key: connection',
-    partitions: 'connections',
-    isCompact: false,
-    retentionDays: 3,
-  },
-  state: {
-    name: 'klartext.state',
-    what: 'checkpoints of decoders; key: connection',
-    partitions: 'connections',
-    isCompact: true,
-    retentionDays: 0,
-  },
-  dlq: {
-    name: 'klartext.dlq',
-    what: 'messages that could not be read, with their place and the reason',
-    partitions: 1,
-    isCompact: false,
-    retentionDays: 14,
-  },
-  pods: {
-    name: 'klartext.pods',
-    what: 'who had which address or container when; key: cluster and object',
-    partitions: 1,
-    isCompact: true,
-    retentionDays: 0,
-  },
-  findings: {
-    name: 'klartext.findings.ocsf',
-    what: 'findings as OCSF JSON, for SOC tools',
-    partitions: 1,
-    isCompact: false,
-    retentionDays: 14,
-  },
-} as const satisfies Readonly<Record<string, Topic>>
+/** Segments are kept as long as incidents can be replayed. */
+const kept = (byConnection: boolean, retentionDays: number): TopicRule => ({
+  byConnection,
+  compact: false,
+  retentionDays,
+})
+const compacted = (byConnection: boolean): TopicRule => ({ byConnection, compact: true, retentionDays: 0 })
+
+export const TOPIC_RULES: ReadonlyMap<string, TopicRule> = new Map([
+  [TOPICS.segments, kept(true, 3)],
+  [TOPICS.flows, kept(true, 3)],
+  [TOPICS.connections, kept(true, 3)],
+  [TOPICS.state, compacted(true)],
+  [TOPICS.coverage, kept(false, 3)],
+  [TOPICS.deadLetters, kept(false, 14)],
+  [TOPICS.pods, compacted(false)],
+  [TOPICS.findings, kept(false, 14)],
+])
 
 /** Enough to try out; production takes 96 or more. Fixed when the topics are made: more later would break connections. */
 export const PARTITIONS_DEFAULT = 12
+
+/** Makes those that are missing. Throws `PARTITIONS_CHANGED` where one has another number of partitions. */
+export async function createTopics(bus: Bus, partitions: number): Promise<void> {
+  for (const [topic, { byConnection, compact }] of TOPIC_RULES) {
+    try {
+      await bus.createTopic(topic, byConnection ? partitions : 1, { compact })
+    } catch (error) {
+      const { code, message } = error as KlartextError
+      throw code === 'TOPIC_EXISTS' ? changed(message) : error
+    }
+  }
+}
+
+/**
+ * At the start of a service: throws `UNKNOWN_TOPIC` for one that is missing, `PARTITIONS_CHANGED` where the topics that are
+ * divided by connection differ. Answers into how many partitions they are divided; 0 where none of them is.
+ */
+export async function checkTopics(bus: Bus, topics: readonly string[]): Promise<number> {
+  let first: { topic: string; partitions: number } | null = null
+  for (const topic of topics) {
+    const partitions = await bus.partitions(topic)
+    if (TOPIC_RULES.get(topic)?.byConnection !== true) continue
+    first ??= { topic, partitions }
+    if (partitions !== first.partitions) {
+      throw changed(`${first.topic} has ${first.partitions} partitions, ${topic} has ${partitions}`)
+    }
+  }
+  return first?.partitions ?? 0
+}
+
+function changed(what: string): KlartextError {
+  return new KlartextError(
+    'PARTITIONS_CHANGED',
+    `${what}: a connection would be read by two workers; put the count back, or make the topics anew`,
+  )
+}

@@ -19,6 +19,7 @@ const RULES: readonly { readonly from: RegExp; readonly may: RegExp }[] = [
   { from: /^capture\//, may: /^(core|capture)\/|^\.\.\/native\// },
   { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse))\// },
   { from: /^adapters\//, may: /^(core|adapters)\// },
+  { from: /^schema_registry\//, may: /^(core|schema_registry)\// },
   { from: /^cli\//, may: /./ },
 ]
 

@@ -5,10 +5,9 @@ import { createServer, type Server } from 'node:net'
 import { after, describe, test } from 'node:test'
 import { KafkaBus } from '../../services/adapters/kafka/bus.js'
 import type { KafkaBusOptions } from '../../services/adapters/kafka/options.js'
-import { checkTopics, createTopics } from '../../services/adapters/kafka/topics.js'
 import { checkVersions } from '../../services/adapters/kafka/versions.js'
 import type { KlartextError } from '../../services/core/errors.js'
-import { TOPICS } from '../../services/core/topics.js'
+import { checkTopics, createTopics, TOPICS } from '../../services/core/topics.js'
 import { KAFKA_PASSWORD, KAFKA_USER } from './server.js'
 import { ownKafka } from './test_kafka.js'
 
@@ -120,27 +119,27 @@ else {
 
   test('topics: a missing one, all made, and a changed partition count', async () => {
     const bus = await KafkaBus.connect({ brokers: kafka.brokers })
-    const { segments, flows, state, dlq } = TOPICS
+    const { segments, flows, state, deadLetters } = TOPICS
     await assert.rejects(checkTopics(bus, [segments]), { code: 'UNKNOWN_TOPIC', message: /klartext\.segments/ })
     const consumer = await bus.consumer('g')
     await assert.rejects(
-      consumer.subscribe(segments.name, async () => {}),
+      consumer.subscribe(segments, async () => {}),
       { code: 'UNKNOWN_TOPIC', message: /topic klartext\.segments: the topic does not exist in Kafka at / },
     )
     await createTopics(bus, 3)
     await createTopics(bus, 3)
     assert.equal(await checkTopics(bus, Object.values(TOPICS)), 3)
-    assert.equal(await bus.partitions(dlq.name), 1)
+    assert.equal(await bus.partitions(deadLetters), 1)
     await assert.rejects(createTopics(bus, 4), { code: 'PARTITIONS_CHANGED', message: /has 3 partitions, not 4/ })
     const { Kafka, logLevel } = await import('kafkajs')
     const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin()
     await admin.connect()
-    await admin.createPartitions({ topicPartitions: [{ topic: flows.name, count: 5 }] })
+    await admin.createPartitions({ topicPartitions: [{ topic: flows, count: 5 }] })
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
       resources: [
-        { type: 2, name: state.name, configNames: ['cleanup.policy'] },
-        { type: 2, name: segments.name, configNames: ['cleanup.policy', 'retention.ms'] },
+        { type: 2, name: state, configNames: ['cleanup.policy'] },
+        { type: 2, name: segments, configNames: ['cleanup.policy', 'retention.ms'] },
       ],
     })
     await admin.disconnect()

@@ -7,7 +7,7 @@ import { errorType } from './errors.js'
 import type { KafkaBusOptions } from './options.js'
 import { endOffset, readPartition } from './partition_reader.js'
 import { KafkaProducer } from './producer.js'
-import { topicConfig } from './topics.js'
+import { topicConfig } from './topic_config.js'
 
 const CREATE_MS = 15_000
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { murmur2, partitionOf } from './partition.js'
+import { murmur2, partitionOf } from './partitioner.js'
 
 test('murmur2 is that of Kafka (values of its own UtilsTest)', () => {
   for (const [text, hash] of [

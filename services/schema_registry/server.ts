@@ -1,0 +1,38 @@
+/** Serves the released schemas over HTTP, so that any Avro consumer with a registry client reads klartext's topics. */
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { answer } from './answers.js'
+import { type ReleasedSchema, releasedSchemas } from './subjects.js'
+
+const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
+const HEADERS_MS_MAX = 10_000
+const CONNECTIONS_MAX = 256
+
+export interface SchemaRegistry {
+  readonly port: number
+  close(): Promise<void>
+}
+
+export async function serveSchemas(
+  { host, port }: { host: string; port: number },
+  schemas: readonly ReleasedSchema[] = releasedSchemas(),
+): Promise<SchemaRegistry> {
+  const server: Server = createServer({ headersTimeout: HEADERS_MS_MAX }, (request, response) => {
+    const { status, body } = answer(schemas, request.method ?? '', request.url ?? '/')
+    const bytes = Buffer.from(JSON.stringify(body))
+    request.resume()
+    response.writeHead(status, { 'Content-Type': CONTENT_TYPE, 'Content-Length': bytes.length })
+    response.end(request.method === 'HEAD' ? undefined : bytes)
+  })
+  server.maxConnections = CONNECTIONS_MAX
+  server.listen(port, host)
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
