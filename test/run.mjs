@@ -80,6 +80,7 @@ if (!unitOnly) await runStep('format and lint', join(ROOT, 'node_modules/.bin/bi
 await runTests('unit', files('dist/services', '.test.js'), 2)
 if (!unitOnly) {
   await runTests('house rules', files('dist/test/house', '.test.js'), 2)
+  await runTests('fuzz', files('dist/test/fuzz', '.test.js'), 2)
   await runTests('corpus', files('dist/test/corpus', '.test.js'), 2)
   await runTests('store', files('dist/test/store', '.test.js'), 1)
   await runTests('redis', files('dist/test/redis', '.test.js'), 1)

@@ -6,6 +6,8 @@ export const PROBE_BYTES_MAX = 4096
 export const PROBE_SEGMENTS_MAX = 64
 /** Bytes of one direction that may wait for the rest of a frame. Decoders bound their frames below it. */
 export const PENDING_BYTES_MAX = 256 * 1024
+/** Memory that one connection may hold in all: bytes that wait, segments held back, decoder state as it is saved. */
+export const CONNECTION_BYTES_MAX = 1 << 20
 /** Memory that waiting and held-back bytes of all connections take; beyond it the longest silent ones are closed as `evicted`. */
 export const OWN_BYTES_MAX = 256 << 20
 /** Segments held back because an earlier one is still to come (calls that overlapped on two threads). */

@@ -95,53 +95,53 @@ function printable(bytes: Buffer, from: number, to: number): boolean {
 
 /**
  * Offset from `head.pos` of the next line that starts a message of this kind; -1 if there is none. Where a segment begins a
- * line may begin too: bodies seldom end with a line end. `head.searchedBytes` then says how many bytes need not be looked at
- * again. The first line may be the rest of one whose beginning was lost.
+ * line may begin too: bodies seldom end with a line end. `head.searchedBytes` then says how many bytes cannot begin one,
+ * whatever comes. The first line may be the rest of one whose beginning was lost.
  */
 export function findMessage(head: Cursor, response: boolean): number {
-  const { bytes, pos, end } = head
+  const { bytes, pos, end, markEnds, markCount } = head
+  let undecided = end
+  let mark = 0
   let line = pos
-  for (;;) {
+  while (line < end) {
     const found = bytes.indexOf(10, line)
     const lf = found < 0 || found >= end ? -1 : found
     const lineTo = lf < 0 ? end : lf + 1
     let at = line
     while (at < lineTo) {
       const wholeStart = at === line && (at > pos || !head.midway)
-      if (response ? startsResponse(bytes, at, lf < 0 ? end : lf, lf >= 0) : startsRequest(head, at, lf, wholeStart)) {
-        return at - pos
-      }
-      at = segmentAfter(head, at)
+      const verdict = response ? startsResponse(bytes, at, end, lf) : startsRequest(head, at, lf, wholeStart)
+      if (verdict === LINE_OK) return at - pos
+      if (verdict === LINE_MORE && at < undecided) undecided = at
+      while (mark < markCount && markEnds[mark] <= at) mark++
+      at = mark < markCount ? markEnds[mark] : end
     }
-    if (lf < 0 || lf + 1 === end) {
-      head.searchedBytes = line - pos
-      return -1
-    }
-    line = lf + 1
+    line = lineTo
   }
+  head.searchedBytes = undecided - pos
+  return -1
 }
 
-/** Where the first segment behind `at` begins. */
-function segmentAfter(head: Cursor, at: number): number {
-  const { markEnds, markCount, end } = head
-  for (let i = 0; i < markCount; i++) if (markEnds[i] > at) return markEnds[i]
-  return end
+function startsResponse(bytes: Buffer, from: number, end: number, lf: number): number {
+  const to = lf < 0 ? end : lf
+  const looks = startsLikeStatus(bytes, from, to)
+  if (looks !== LINE_OK) return lf < 0 ? looks : LINE_BAD
+  if (readStatusLine(bytes, from, to, status) && status.wellFormed && (lf >= 0 || status.certain)) return LINE_OK
+  return lf < 0 ? LINE_MORE : LINE_BAD
 }
 
-function startsResponse(bytes: Buffer, from: number, to: number, whole: boolean): boolean {
-  if (startsLikeStatus(bytes, from, to) !== LINE_OK || !readStatusLine(bytes, from, to, status)) return false
-  return status.wellFormed && (whole || status.certain)
-}
-
-function startsRequest(head: Cursor, from: number, lf: number, wholeStart: boolean): boolean {
+function startsRequest(head: Cursor, from: number, lf: number, wholeStart: boolean): number {
   const { bytes, end } = head
-  if (lf < 0) return false
+  if (lf < 0) {
+    const looks = startsLikeRequest(bytes, from, end)
+    return looks === LINE_BAD && !(wholeStart && readRequestLine(bytes, from, end, request)) ? LINE_BAD : LINE_MORE
+  }
   const to = withoutCr(bytes, from, lf)
-  if (!readRequestLine(bytes, from, to, request) || !plausibleVersion(request.version)) return false
-  if (!printable(bytes, from, to)) return false
-  if (!wholeStart && !isKnownMethod(bytes, from, request.methodEnd)) return false
+  if (!readRequestLine(bytes, from, to, request) || !plausibleVersion(request.version)) return LINE_BAD
+  if (!printable(bytes, from, to)) return LINE_BAD
+  if (!wholeStart && !isKnownMethod(bytes, from, request.methodEnd)) return LINE_BAD
   // Text may hold such a line; a request goes on with a field or ends with an empty line.
   const next = bytes[lf + 1]
-  if (lf + 1 === end) return head.ended
-  return next === 13 || next === 10 || fieldFollows(bytes, lf + 1, end) !== NO_FIELD
+  if (lf + 1 === end) return head.ended ? LINE_OK : LINE_MORE
+  return next === 13 || next === 10 || fieldFollows(bytes, lf + 1, end) !== NO_FIELD ? LINE_OK : LINE_BAD
 }

@@ -6,7 +6,7 @@
  * request has come without a gap, or the client's direction has ended without one. What stays in doubt is handed over
  * apart, a request without an answer and an answer without a request: never a guess.
  */
-import type { Outcome } from '../../../core/exchange.js'
+import type { Exchange, Outcome } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
@@ -14,6 +14,9 @@ import { joinResponse, note, Pending, restorePending, savePending } from './pend
 
 /** Requests without an answer on one connection: a one-sided capture must not grow. Real clients pipeline far fewer. */
 export const PENDING_MAX = 1024
+/** What they may say in all. A state of it is read and written for each checkpoint. */
+const PENDING_CHARS_MAX = 128 * 1024
+const LOOK_EVERY = 16
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
 
@@ -104,7 +107,7 @@ export class PairingByOrder {
       this.#standAlone(early)
     }
     if (open.length === 0) this.#nothingOutstanding(startUs)
-    else if (open.length >= PENDING_MAX) this.#giveUpOldest()
+    else if (open.length >= LOOK_EVERY && open.length % LOOK_EVERY === 0) this.#keepSmall()
     const pending = new Pending()
     pending.exchange.protocol = this.#names.protocol
     pending.counted = !this.#requestsLost
@@ -326,12 +329,29 @@ export class PairingByOrder {
     this.#out.exchange(pending.exchange)
   }
 
+  /** Deep pipelines are looked at now and then: so many requests, and no more than so much text of theirs, may wait. */
+  #keepSmall(): void {
+    const open = this.#open
+    let chars = 0
+    for (const { exchange } of open) chars += charsOf(exchange)
+    while (open.length >= LOOK_EVERY && (chars > PENDING_CHARS_MAX || open.length >= PENDING_MAX)) {
+      const before = open.length
+      chars -= charsOf(open[0].exchange)
+      this.#giveUpOldest()
+      if (open.length === before) return
+    }
+  }
+
   #giveUpOldest(): void {
     const oldest = this.nextUnanswered
     if (oldest === null) return
     this.#open.splice(this.#open.indexOf(oldest), 1)
     note(oldest.exchange, this.#names.tooMany)
     this.#unanswered(oldest, 'no_response')
+    // Its answer may still come, and then counting would be off by one.
+    this.#ambiguous = true
+    this.#requestsLost = true
+    for (const pending of this.#open) pending.counted = false
   }
 
   #answerLost(pending: Pending): void {
@@ -401,6 +421,12 @@ export class PairingByOrder {
     if (state.failed) return null
     return { request: request === -2 ? (this.#doubtful?.partner ?? null) : (all[request] ?? null), response }
   }
+}
+
+function charsOf({ resource, reqHeaders }: Exchange): number {
+  let chars = 512 + resource.length
+  for (let i = 0; i < reqHeaders.length; i++) chars += reqHeaders[i].length
+  return chars
 }
 
 function indexOf(all: readonly Pending[], pending: Pending | null): number {

@@ -1,0 +1,167 @@
+/** What must hold for any traffic whatsoever: no throw, bounded work and memory, sums that add up, the same flows again. */
+
+import type { Cursor } from '../../services/core/cursor.js'
+import { FLOW_COLUMNS, type Flow } from '../../services/core/flow.js'
+import type { Decoder, Protocol } from '../../services/core/protocol.js'
+import type { Random } from '../../services/core/random.js'
+import type { Segment } from '../../services/core/segment.js'
+import { StateWriter } from '../../services/core/state.js'
+import { restoring } from '../../services/decode/golden/restoring.js'
+import { CONNECTION_BYTES_MAX } from '../../services/decode/limits.js'
+import { DecodePipeline } from '../../services/decode/pipeline.js'
+import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
+import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
+
+/** Calls into a decoder: each consumes, skips or waits for a segment. */
+const CALLS_PER_BYTE = 3
+const CALLS_PER_SEGMENT = 8
+/** Processor time, for inputs long enough to measure: 50 ms per MB, and what a segment and a flow cost the host. */
+const MICROS_PER_BYTE = 0.05
+const MICROS_PER_SEGMENT = 6
+const MICROS_PER_FLOW = 25
+const MICROS_SLACK = 150_000
+const MEASURED_BYTES = 128 * 1024
+/** One row, as JSON. */
+const FLOW_BYTES_MAX = 256 * 1024
+/** About so many times in a long run decoder state is saved and restored. */
+const RESTORES = 150
+/** Looks at memory and sums during one run. */
+const LOOKS = 24
+
+const METADATA = new FlowPolicy(defaultPolicy('metadata'))
+
+class Watched {
+  calls = 0
+  decoder: Decoder | null = null
+
+  watch(protocol: Protocol): Protocol {
+    return {
+      ...protocol,
+      open: (out, begin) => {
+        const decoder = protocol.open(out, begin)
+        this.decoder = decoder
+        const count = <Words extends unknown[], Answer>(call: (...words: Words) => Answer) => {
+          return (...words: Words): Answer => {
+            this.calls += 1
+            return call(...words)
+          }
+        }
+        const parse = count(decoder.parse.bind(decoder))
+        return {
+          parse(direction, input) {
+            const before = window(input)
+            const consumed = parse(direction, input)
+            if (consumed > input.length) throw new Error(`${protocol.name}: consumed more than there is`)
+            if (window(input) !== before) throw new Error(`${protocol.name}: moved the window`)
+            return consumed
+          },
+          resync: count(decoder.resync.bind(decoder)),
+          gap: count(decoder.gap.bind(decoder)),
+          end: count(decoder.end.bind(decoder)),
+          close: count(decoder.close.bind(decoder)),
+          handover: () => decoder.handover?.() ?? null,
+          save: (state) => decoder.save(state),
+          restore: (state) => decoder.restore(state),
+        }
+      },
+    }
+  }
+
+  /** Bytes of decoder state. */
+  get stateBytes(): number {
+    if (this.decoder === null) return 0
+    const state = new StateWriter()
+    this.decoder.save(state)
+    return state.finish().length
+  }
+}
+
+const window = ({ pos, end }: Cursor): string => `${pos} ${end}`
+
+/** Null, or what does not hold. */
+export function problem(segments: readonly Segment[], random: Random): string | null {
+  const bytes = segments.reduce((sum, segment) => sum + segment.payload.length, 0)
+  const plain = run(segments, (watched) => PROTOCOLS.map((protocol) => watched.watch(protocol)), bytes)
+  if (typeof plain === 'string') return plain
+  const often = Math.min(0.25, RESTORES / segments.length)
+  const restore = () => random.chance(often)
+  const again = run(segments, () => PROTOCOLS.map((protocol) => restoring(protocol, restore)), 0)
+  if (typeof again === 'string') return `with state saved and restored: ${again}`
+  const difference = firstDifference(plain.flows, again.flows)
+  return difference === null ? null : `with state saved and restored: ${difference}`
+}
+
+interface Run {
+  readonly flows: string[]
+}
+
+/** `measured` bytes: work and memory are judged; 0: they are not. */
+function run(
+  segments: readonly Segment[],
+  protocolsOf: (watched: Watched) => Protocol[],
+  measured: number,
+): Run | string {
+  const watched = new Watched()
+  const flows: string[] = []
+  let failure: string | null = null
+  const pipeline = new DecodePipeline({
+    protocols: protocolsOf(watched),
+    policy: new FlowPolicy(defaultPolicy('full')),
+    onFlow: (flow) => {
+      failure ??= flowProblem(flow)
+      flows.push(JSON.stringify(flow))
+    },
+    onConnection: () => {},
+    onDecoderFailure: (_connection, protocol, error) => {
+      failure ??= `${protocol} threw ${(error as Error).stack?.split('\n').slice(0, 6).join(' ')}`
+    },
+  })
+  const begun = process.cpuUsage()
+  const step = Math.max(1, Math.ceil(segments.length / LOOKS))
+  for (let i = 0; i < segments.length && failure === null; i += step) {
+    pipeline.push(segments.slice(i, i + step))
+    failure ??= pipeline.checkInvariants()
+    const held = pipeline.accounting.ownBytes + (measured > 0 ? watched.stateBytes : 0)
+    if (held > CONNECTION_BYTES_MAX) failure ??= `${held} bytes are held for one connection`
+  }
+  pipeline.finish()
+  failure ??= pipeline.checkInvariants()
+  const { user, system } = process.cpuUsage(begun)
+  if (failure === null && measured > 0) {
+    failure = workProblem(watched.calls, user + system, measured, segments.length, flows.length)
+  }
+  return failure ?? { flows }
+}
+
+function workProblem(calls: number, micros: number, bytes: number, segments: number, flows: number): string | null {
+  const callsMax = CALLS_PER_BYTE * bytes + CALLS_PER_SEGMENT * segments + 64
+  if (calls > callsMax) return `${calls} calls for ${bytes} bytes in ${segments} segments`
+  if (bytes < MEASURED_BYTES) return null
+  const microsMax = MICROS_SLACK + MICROS_PER_BYTE * bytes + MICROS_PER_SEGMENT * segments + MICROS_PER_FLOW * flows
+  return micros > microsMax ? `${micros} µs for ${bytes} bytes in ${segments} segments, ${flows} flows` : null
+}
+
+const LARGEST: Record<string, number> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff, u64: Number.MAX_SAFE_INTEGER }
+
+/** Values that a row cannot hold. */
+function flowProblem(flow: Flow): string | null {
+  for (const { name, kind } of FLOW_COLUMNS) {
+    const value = flow[name] as unknown
+    const largest = LARGEST[kind]
+    if (largest !== undefined && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) <= largest)) {
+      return `${flow.protocol}: ${name} is ${String(value)}`
+    }
+    if (kind === 'text' && typeof value !== 'string') return `${flow.protocol}: ${name} is no text`
+  }
+  const size = JSON.stringify(flow).length
+  if (size > FLOW_BYTES_MAX) return `${flow.protocol}: a flow of ${size} bytes`
+  METADATA.apply({ ...flow })
+  return null
+}
+
+function firstDifference(one: readonly string[], other: readonly string[]): string | null {
+  const at = one.findIndex((flow, i) => flow !== other[i])
+  if (at < 0 && one.length === other.length) return null
+  const i = at < 0 ? one.length : at
+  return `flow ${i} of ${one.length} and ${other.length} differs: ${one[i]} / ${other[i]}`
+}
