@@ -16,14 +16,16 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* More vectors, or messages, than these of one call pass as position only. Applications use a handful. */
-#define VECTORS_MAX 64
-#define MESSAGES_MAX 64
+/* UIO_MAXIOV: the kernel takes no more vectors. Of messages recvmmsg takes any number; beyond these they are counted. */
+#define VECTORS_MAX 1024
+#define MESSAGES_MAX 1024
 
 struct gather {
   struct run run;
   u64 vectors;
   u64 left;
+  u32 reason; /* why bytes are left in the end */
+  u32 pad;
 };
 
 static long gather_vector(u32 index, struct gather *gather)
@@ -31,8 +33,10 @@ static long gather_vector(u32 index, struct gather *gather)
   struct iovec_user vector = {};
   if (!gather->left)
     return 1;
-  if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector))))
+  if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector)))) {
+    gather->reason = KT_LOSS_FAULT;
     return 1;
+  }
   u64 size = vector.size < gather->left ? vector.size : gather->left;
   gather->run.address = vector.base;
   gather->run.left = size;
@@ -48,23 +52,26 @@ static __always_inline int emit_vectors(struct gather *gather, u64 vectors, u64 
     return 0;
   gather->left = gather->run.left;
   gather->vectors = vectors;
+  /* A datagram may be longer than the vectors that took it (MSG_TRUNC). */
+  gather->reason = count > VECTORS_MAX ? KT_LOSS_VECTORS : KT_LOSS_NOT_COPIED;
   bpf_loop(count < VECTORS_MAX ? count : VECTORS_MAX, gather_vector, gather, 0);
   if (gather->left) {
-    count_loss(KT_LOSS_VECTORS, gather->left);
+    count_loss(gather->reason, gather->left);
     emit_position(&gather->run, gather->left, KT_TRUNCATED);
   }
   return 0;
 }
 
-/* The other end of an unconnected datagram socket, from the sockaddr of the call, as key and into the connection. */
-static __noinline u32 peer_of(u64 name, u8 *address, u16 *port)
+/* The other end of a datagram, from the sockaddr of the call; answers its hash, 0 where there is none. */
+static __noinline u32 peer_of(u64 name, struct datagram_peer *peer)
 {
   u8 raw[28] = {};
-  if (!address || !port || !name || bpf_probe_read_user(raw, 16, (void *)name))
+  if (!peer || !name || bpf_probe_read_user(raw, 16, (void *)name))
     return 0;
   u16 family = raw[0] | (raw[1] << 8);
-  *port = (raw[2] << 8) | raw[3];
-  u32 hash = *port * 2654435761u;
+  u8 *address = peer->address;
+  peer->port = (raw[2] << 8) | raw[3];
+  u32 hash = peer->port * 2654435761u;
   if (family == AF_INET) {
 #pragma unroll
     for (int i = 0; i < 4; i++)
@@ -96,35 +103,36 @@ static __always_inline u64 first_address(u64 address, u64 vectors, u64 *size)
 }
 
 /*
- * `size` bytes passed on a socket. `address` is the buffer, or 0 where `vectors` (t->count of them) describe it; both 0:
- * the bytes never were in user memory.
+ * `size` bytes passed on the socket of the call. `address` is the buffer of t->count bytes, or 0 where `vectors` (t->count
+ * of them) describe it; both 0: the bytes never were in user memory.
  */
-__noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address, u64 vectors)
+__noinline int socket_bytes(struct thread *t, u64 size, u64 address, u64 vectors)
 {
   if (!t)
     return 0;
   u64 count = t->count;
+  u64 socket = t->end.socket;
   struct kt_key key = { .object = socket };
-  u8 peer[16] = {};
-  u16 peer_port = 0;
+  struct datagram_peer peer = { .way = t->call_way };
   struct sock *sk = (void *)socket;
   bool datagram = BPF_CORE_READ(sk, sk_protocol) == KT_PROTOCOL_UDP;
   if (!datagram && BPF_CORE_READ(sk, sk_protocol) != KT_PROTOCOL_TCP)
     return 0;
   if (datagram && BPF_CORE_READ(sk, __sk_common.skc_dport) == 0)
-    key.peer = peer_of(t->name, peer, &peer_port);
-  struct kt_connection *c = socket_connection(&key);
+    key.peer = peer_of(t->name, &peer);
+  struct kt_connection *c = known_socket(&key, t->end.inode);
+  if (!c) {
+    /* While the call was under way another thread may have closed the socket: then what lies there is not it any more. */
+    struct end now;
+    if (!socket_of(t->descriptor, &now) || now.socket != socket || now.inode != t->end.inode) {
+      count_loss(KT_LOSS_REPLACED, size);
+      return 0;
+    }
+    c = socket_connection(&key, t->end.inode, &peer);
+  }
   if (!c) {
     count_loss(KT_LOSS_TABLE_FULL, size);
     return 0;
-  }
-  if (key.peer && c->first) {
-    c->peer_port = peer_port;
-    __builtin_memcpy(c->peer, peer, 16);
-    /* The local address of a socket bound to any: stays unspecified, the port is right. */
-    c->role = t->call_way == KT_EGRESS ? KT_ROLE_CLIENT : KT_ROLE_SERVER;
-  } else if (datagram && c->first && c->role == KT_ROLE_UNKNOWN) {
-    c->role = t->call_way == KT_EGRESS ? KT_ROLE_CLIENT : KT_ROLE_SERVER;
   }
   count_seen(KT_SEEN_SOCKET, size);
 
@@ -139,7 +147,7 @@ __noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address,
       u64 *ssl = hash && t->call_way == KT_EGRESS ? bpf_map_lookup_elem(&ciphertext, &hash) : NULL;
       if (ssl) {
         struct kt_key tls_key = { .object = *ssl, .tgid = tgid };
-        bind_tls(&tls_key, socket);
+        bind_tls(&tls_key, &t->end);
         bpf_map_delete_elem(&ciphertext, &hash);
       }
     }
@@ -153,10 +161,19 @@ __noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address,
   }
   if (!settings.plain)
     return 0;
+  /* The bytes of a stream were thrown away, those of a datagram were cut. */
+  bool discarded = t->discards && !datagram;
   gather.run.address = address;
-  if (address)
-    emit_run(&gather.run);
-  else if (vectors)
+  if (address && !discarded) {
+    u64 beyond = size > count ? size - count : 0;
+    gather.run.left = size - beyond;
+    if (gather.run.left)
+      emit_run(&gather.run);
+    if (beyond) {
+      count_loss(KT_LOSS_NOT_COPIED, beyond);
+      emit_position(&gather.run, beyond, KT_TRUNCATED);
+    }
+  } else if (vectors && !discarded)
     emit_vectors(&gather, vectors, count);
   else {
     count_loss(KT_LOSS_NOT_COPIED, size);
@@ -165,28 +182,34 @@ __noinline int socket_bytes(struct thread *t, u64 socket, u64 size, u64 address,
   return 0;
 }
 
-static __always_inline int enter(u8 call, u8 way, s32 descriptor, u64 address, u64 count, u64 name)
+static __always_inline int enter(u8 call, u8 way, s32 descriptor, u64 address, u64 count, u64 name, u64 flags)
 {
   if (!is_target(bpf_get_current_pid_tgid() >> 32))
     return 0;
   struct thread *t = this_thread();
-  if (!t)
+  if (!t) {
+    count_loss(KT_LOSS_NO_MEMORY, 0);
     return 0;
+  }
+  t->call = CALL_NONE;
   if (t->depth) {
-    t->call = CALL_NONE;
     /* Inside a TLS call: the socket it talks through. */
-    if (!t->bound) {
-      u64 socket = socket_of(descriptor);
-      if (socket) {
-        struct kt_key key = { .object = t->ssl, .tgid = bpf_get_current_pid_tgid() >> 32 };
-        bind_tls(&key, socket);
-        t->bound = 1;
-      }
+    if (!t->bound && socket_of(descriptor, &t->end)) {
+      struct kt_key key = { .object = t->ssl, .tgid = bpf_get_current_pid_tgid() >> 32 };
+      bind_tls(&key, &t->end);
+      t->bound = 1;
     }
     return 0;
   }
+  /* A look at bytes that stay in the queue moves nothing, and the urgent byte is not part of the stream. */
+  if (way == KT_INGRESS && (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
+    return 0;
+  /* Looked up now: when the call returns the descriptor may lead elsewhere. */
+  if (!socket_of(descriptor, &t->end))
+    return 0;
   t->call = call;
   t->call_way = way;
+  t->discards = way == KT_INGRESS && (flags & MSG_TRUNC);
   t->descriptor = descriptor;
   t->address = address;
   t->count = count;
@@ -198,22 +221,23 @@ static __always_inline int enter(u8 call, u8 way, s32 descriptor, u64 address, u
 
 struct messages {
   struct thread *t;
-  u64 socket;
   u64 address;
 };
 
 static long one_message(u32 index, struct messages *messages)
 {
   struct mmsghdr_user message = {};
-  if (bpf_probe_read_user(&message, sizeof(message), (void *)(messages->address + index * sizeof(message))))
+  if (bpf_probe_read_user(&message, sizeof(message), (void *)(messages->address + index * sizeof(message)))) {
+    count_loss(KT_LOSS_FAULT, 0);
     return 1;
+  }
   struct thread *t = messages->t;
   if (!t)
     return 1;
   t->name = message.header.name;
   t->count = message.header.vector_count;
   if (message.size)
-    socket_bytes(t, messages->socket, message.size, 0, message.header.vectors);
+    socket_bytes(t, message.size, 0, message.header.vectors);
   return 0;
 }
 
@@ -226,29 +250,36 @@ static __always_inline int leave(s64 result)
   t->call = CALL_NONE;
   if (result <= 0 || paused)
     return 0;
-  u64 socket = socket_of(t->descriptor);
-  if (!socket)
-    return 0;
   if (call == CALL_BUFFER) {
-    socket_bytes(t, socket, result, t->address, 0);
+    socket_bytes(t, result, t->address, 0);
   } else if (call == CALL_VECTORS) {
-    socket_bytes(t, socket, result, 0, t->address);
+    socket_bytes(t, result, 0, t->address);
   } else if (call == CALL_MESSAGE) {
     struct msghdr_user message = {};
+    /* Without it the bytes pass as position only. */
     if (bpf_probe_read_user(&message, sizeof(message), (void *)t->address))
-      return 0;
+      count_loss(KT_LOSS_FAULT, 0);
     t->name = message.name;
     t->count = message.vector_count;
-    socket_bytes(t, socket, result, 0, message.vectors);
+    socket_bytes(t, result, 0, message.vectors);
   } else if (call == CALL_MESSAGES) {
-    struct messages messages = { .t = t, .socket = socket, .address = t->address };
+    struct messages messages = { .t = t, .address = t->address };
     bpf_loop(result < MESSAGES_MAX ? result : MESSAGES_MAX, one_message, &messages, 0);
     if (result > MESSAGES_MAX)
       count_loss(KT_LOSS_VECTORS, 0);
   } else {
-    socket_bytes(t, socket, result, 0, 0);
+    socket_bytes(t, result, 0, 0);
   }
   return 0;
+}
+
+/* One end is a pipe, the other may be a socket. */
+static __noinline int splice(s32 from, s32 to)
+{
+  struct end end;
+  if (socket_of(from, &end))
+    return enter(CALL_POSITION, KT_INGRESS, from, 0, 0, 0, 0);
+  return enter(CALL_POSITION, KT_EGRESS, to, 0, 0, 0, 0);
 }
 
 #define PROT_EXEC 4
@@ -284,9 +315,11 @@ int system_call(u64 *args)
   case __NR_read:
     call = CALL_BUFFER;
     way = KT_INGRESS;
+    count = regs->dx;
     break;
   case __NR_write:
     call = CALL_BUFFER;
+    count = regs->dx;
     break;
   case __NR_readv:
   case __NR_preadv2:
@@ -301,11 +334,13 @@ int system_call(u64 *args)
     break;
   case __NR_sendto:
     call = CALL_BUFFER;
+    count = regs->dx;
     name = regs->r8;
     break;
   case __NR_recvfrom:
     call = CALL_BUFFER;
     way = KT_INGRESS;
+    count = regs->dx;
     flags = regs->r10;
     name = regs->r8;
     break;
@@ -329,9 +364,9 @@ int system_call(u64 *args)
     call = CALL_POSITION;
     break;
   case __NR_splice:
-    call = CALL_POSITION;
-    descriptor = regs->dx;
-    break;
+    if (regs->cs == USER_CODE_64)
+      splice(regs->di, regs->dx);
+    return 0;
   case __NR_mmap:
     code_mapped(regs->dx, regs->r10);
     return 0;
@@ -340,10 +375,7 @@ int system_call(u64 *args)
   }
   if (regs->cs != USER_CODE_64)
     return 0;
-  /* A look at bytes that stay in the queue moves nothing. */
-  if (flags & (MSG_PEEK | MSG_ERRQUEUE))
-    call = CALL_NONE;
-  return enter(call, way, descriptor, regs->si, count, name);
+  return enter(call, way, descriptor, regs->si, count, name, flags);
 }
 
 SEC("tp_btf/sys_exit")
@@ -394,21 +426,27 @@ int socket_state(u64 *args)
   }
   if (new_state != TCP_CLOSE)
     return 0;
-  bpf_map_delete_elem(&roles, &socket);
   struct kt_key key = { .object = socket };
   struct kt_connection *c = bpf_map_lookup_elem(&sockets, &key);
   if (!c)
     return 0;
   /* No FIN went before: one end reset the connection, or let unread bytes go. */
-  u32 flags = old_state == TCP_ESTABLISHED ? KT_RESET : 0;
-  if (c->ssl) {
-    struct kt_key tls_key = { .object = c->ssl, .tgid = c->ssl_tgid };
-    struct kt_connection *bound = bpf_map_lookup_elem(&tls, &tls_key);
-    if (bound && bound->socket == socket)
-      close_tls(&tls_key, flags);
-  }
-  emit_notice(KT_EVENT_CLOSE, KT_SOURCE_SOCKET, &key, c, KT_CLOSE | flags);
-  bpf_map_delete_elem(&sockets, &key);
+  c->reset = old_state == TCP_ESTABLISHED;
+  /* Who still holds it may read what is queued, or is about to return from a call: it ends when it is destroyed. */
+  if (!BPF_CORE_READ(sk, sk_socket))
+    close_socket(&key);
+  return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int socket_destroyed(u64 *args)
+{
+  u64 socket = args[0];
+  if (paused)
+    return 0;
+  bpf_map_delete_elem(&roles, &socket);
+  struct kt_key key = { .object = socket };
+  close_socket(&key);
   return 0;
 }
 

@@ -51,6 +51,7 @@ struct pt_regs {
 
 struct inode {
   u16 i_mode;
+  unsigned long i_ino;
 };
 struct file {
   struct inode *f_inode;
@@ -84,12 +85,14 @@ struct sock_common {
   struct in6_addr skc_v6_daddr;
   struct in6_addr skc_v6_rcv_saddr;
 };
+struct sock;
+struct socket {
+  struct sock *sk;
+};
 struct sock {
   struct sock_common __sk_common;
   u16 sk_protocol;
-};
-struct socket {
-  struct sock *sk;
+  struct socket *sk_socket;
 };
 
 #pragma clang attribute pop
@@ -129,7 +132,9 @@ struct mmsghdr_user {
 #define AF_INET6 10
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
+#define MSG_OOB 1
 #define MSG_PEEK 2
+#define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 
 #endif

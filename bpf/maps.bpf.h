@@ -31,7 +31,9 @@ struct {
   __type(value, struct kt_connection);
 } sockets SEC(".maps");
 
-/* Which end a socket is, from its handshake; the socket's closing deletes. */
+/* Which end a socket is, from its handshake; the socket's end deletes. ROLE_USED: its first bytes were seen, so that what
+ * comes after its entry in `sockets` was pushed out is no beginning. */
+#define ROLE_USED 0x80
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 65536);
@@ -98,6 +100,12 @@ struct {
 /* A call grows its own handshake buffer and its BIO's, rarely another. */
 #define GROWN_MAX 4
 
+/* A socket: where it lies, and the inode that it has for life. */
+struct end {
+  u64 socket;
+  u64 inode;
+};
+
 /* What a thread is in the middle of. */
 struct thread {
   /* TLS call: the outermost one, and how many are open inside it. */
@@ -115,14 +123,16 @@ struct thread {
   u64 grown[GROWN_MAX];
   u64 grown_at[GROWN_MAX];
   /* Socket call. */
+  struct end end;
   u64 address; /* buffer, vectors, message or messages */
   u64 name;    /* sockaddr of sendto and recvfrom */
   u64 call_ns;
-  u32 count; /* vectors */
+  u64 count; /* vectors, or bytes of the buffer */
   s32 descriptor;
   u8 call;
   u8 call_way;
-  u8 pad2[6];
+  u8 discards; /* MSG_TRUNC */
+  u8 pad2;
 };
 
 /* Goes with its thread. */

@@ -62,6 +62,7 @@ struct kt_connection {
   u64 process_start_ns; /* boot clock */
   u64 cgroup_id;
   u64 socket;           /* struct sock*, 0 while a TLS object is not bound */
+  u64 inode;            /* sockets: of the socket, tells one life of a struct sock from the next */
   u64 ssl;              /* sockets: the SSL* whose ciphertext this socket carries, 0 = none */
   u64 position[2];      /* next byte, by way; advanced before anything can fail */
   u32 tgid;
@@ -76,7 +77,8 @@ struct kt_connection {
   u8 first;        /* the next segment is the first one */
   u16 local_port;
   u16 peer_port;
-  u8 pad[4];
+  u8 reset;        /* sockets: it ended without FIN */
+  u8 pad[3];
   u8 local[16];
   u8 peer[16];
   char comm[16];
@@ -115,9 +117,10 @@ struct kt_event {
 #define KT_LOSS_TABLE_FULL 3
 #define KT_LOSS_VECTORS 4
 #define KT_LOSS_NO_MEMORY 5
-#define KT_LOSS_NOT_COPIED 6 /* sendfile, splice: the bytes never pass user memory */
+#define KT_LOSS_NOT_COPIED 6 /* sendfile, splice, MSG_TRUNC: the bytes never pass user memory */
 #define KT_LOSS_MUTED 7      /* ciphertext of connections that are captured as plaintext, or encrypted ones */
-#define KT_LOSS_COUNT 8
+#define KT_LOSS_REPLACED 8   /* the descriptor led to another socket when the call returned */
+#define KT_LOSS_COUNT 9
 
 struct kt_loss {
   u64 count;
@@ -140,11 +143,11 @@ struct kt_settings {
 };
 
 #if defined(__cplusplus)
-static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 128 && sizeof(kt_settings) == 16);
+static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 136 && sizeof(kt_settings) == 16);
 #else
 _Static_assert(sizeof(struct kt_key) == 16, "kt_key");
 _Static_assert(sizeof(struct kt_event) == 72, "kt_event");
-_Static_assert(sizeof(struct kt_connection) == 128, "kt_connection");
+_Static_assert(sizeof(struct kt_connection) == 136, "kt_connection");
 _Static_assert(sizeof(struct kt_settings) == 16, "kt_settings");
 #endif
 

@@ -78,15 +78,6 @@ static __noinline struct kt_connection *tls_connection(struct kt_key *key, u8 fr
   return bpf_map_lookup_elem(&tls, key);
 }
 
-static __always_inline void close_tls(struct kt_key *key, u32 flags)
-{
-  struct kt_connection *c = bpf_map_lookup_elem(&tls, key);
-  if (!c)
-    return;
-  emit_notice(KT_EVENT_CLOSE, KT_SOURCE_TLS, key, c, KT_CLOSE | flags);
-  bpf_map_delete_elem(&tls, key);
-}
-
 SEC("uprobe")
 int tls_enter(struct pt_regs *regs)
 {
@@ -113,10 +104,10 @@ int tls_enter(struct pt_regs *regs)
     return 0;
   }
   if (role >= ROLE_SET_FD && role <= ROLE_SET_WFD) {
-    u64 socket = socket_of(argument(regs, cookie, 1));
+    struct end end;
     struct kt_connection *c = tls_connection(&key, 1);
-    if (c && socket)
-      bind_tls(&key, socket);
+    if (c && socket_of(argument(regs, cookie, 1), &end))
+      bind_tls(&key, &end);
     return 0;
   }
   /* A frame below the remembered one is still open; one above it means that its return was never seen. */

@@ -13,7 +13,7 @@ namespace klartext {
 
 namespace {
 
-constexpr const char *LOSS_NAMES[KT_LOSS_COUNT] = {"ring_full", "fault", "too_long", "table_full", "vectors", "no_memory", "not_copied", "muted"};
+constexpr const char *LOSS_NAMES[KT_LOSS_COUNT] = {"ring_full", "fault", "too_long", "table_full", "vectors", "no_memory", "not_copied", "muted", "replaced"};
 // Batches of 256 KiB between the reader thread and JavaScript.
 constexpr uint32_t QUEUE_BATCHES = 128;
 
