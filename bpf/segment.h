@@ -79,6 +79,8 @@ struct kt_connection {
   u16 peer_port;
   u8 reset;        /* sockets: it ended without FIN */
   u8 pad[3];
+  u32 references;  /* TLS: held beside the first one */
+  u32 pad2;
   u8 local[16];
   u8 peer[16];
   char comm[16];
@@ -143,11 +145,11 @@ struct kt_settings {
 };
 
 #if defined(__cplusplus)
-static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 136 && sizeof(kt_settings) == 16);
+static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 144 && sizeof(kt_settings) == 16);
 #else
 _Static_assert(sizeof(struct kt_key) == 16, "kt_key");
 _Static_assert(sizeof(struct kt_event) == 72, "kt_event");
-_Static_assert(sizeof(struct kt_connection) == 136, "kt_connection");
+_Static_assert(sizeof(struct kt_connection) == 144, "kt_connection");
 _Static_assert(sizeof(struct kt_settings) == 16, "kt_settings");
 #endif
 

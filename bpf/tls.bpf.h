@@ -20,6 +20,7 @@
 #define ROLE_SET_WFD 13
 #define ROLE_BIO_WRITE 14
 #define ROLE_BUFFER_GROW 15
+#define ROLE_UP_REF 16
 
 /* BUF_MEM of <openssl/buffer.h>, public since the beginning. */
 struct buffer {
@@ -78,6 +79,22 @@ static __noinline struct kt_connection *tls_connection(struct kt_key *key, u8 fr
   return bpf_map_lookup_elem(&tls, key);
 }
 
+/* SSL_free lets go of one reference; the object ends with its last one. */
+static __always_inline void count_reference(struct kt_key *key, u8 role)
+{
+  if (role == ROLE_UP_REF) {
+    struct kt_connection *c = tls_connection(key, 1);
+    if (c)
+      __sync_fetch_and_add(&c->references, 1);
+    return;
+  }
+  struct kt_connection *c = bpf_map_lookup_elem(&tls, key);
+  if (c && c->references > 0)
+    __sync_fetch_and_add(&c->references, -1);
+  else
+    close_tls(key, 0);
+}
+
 SEC("uprobe")
 int tls_enter(struct pt_regs *regs)
 {
@@ -88,8 +105,8 @@ int tls_enter(struct pt_regs *regs)
   u8 role = cookie & 0xff;
   u64 ssl = argument(regs, cookie, 0);
   struct kt_key key = { .object = ssl, .tgid = tgid };
-  if (role == ROLE_FREE) {
-    close_tls(&key, 0);
+  if (role == ROLE_FREE || role == ROLE_UP_REF) {
+    count_reference(&key, role);
     return 0;
   }
   struct thread *t = this_thread();

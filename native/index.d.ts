@@ -18,6 +18,8 @@ export interface CaptureOptions {
   readonly batchMs?: number
   /** Batches that may wait for JavaScript; more are dropped and counted as `queue_full`. */
   readonly queueBatches?: number
+  /** A library that no process maps any more keeps its probes for so long; 30 s unless told. */
+  readonly retireMs?: number
   /** `conventional` probes entry and return of the public functions at their first instruction, for comparison. */
   readonly placement?: 'emulated' | 'conventional'
 }
@@ -32,6 +34,8 @@ export interface CaptureStats {
   readonly payloadBytes: number
   readonly batches: number
   readonly connections: number
+  /** How often single processes were looked at for libraries, after an exec or an executable mapping. */
+  readonly processLooks: number
   readonly lost: Readonly<Record<string, Count>>
   readonly seen: Readonly<Record<'tls' | 'socket', Count>>
 }

@@ -16,6 +16,8 @@ namespace {
 constexpr const char *LOSS_NAMES[KT_LOSS_COUNT] = {"ring_full", "fault", "too_long", "table_full", "vectors", "no_memory", "not_copied", "muted", "replaced"};
 // Batches of 256 KiB between the reader thread and JavaScript.
 constexpr uint32_t QUEUE_BATCHES = 128;
+// Short-lived programs that run every few seconds find their library hooked.
+constexpr uint32_t RETIRE_MS = 30'000;
 
 std::string read_line(const char *path) {
   char text[128];
@@ -32,6 +34,7 @@ struct Options {
   ReaderOptions reader;
   PlacementMode placement = PlacementMode::emulated;
   uint32_t queue_batches = QUEUE_BATCHES;
+  uint64_t retire_ns = RETIRE_MS * 1'000'000ull;
 };
 
 uint32_t number(const Napi::Object &from, const char *name, uint32_t fallback) {
@@ -68,6 +71,7 @@ Options read_options(const Napi::Object &from) {
   options.reader.batch_bytes = number(from, "batchBytes", options.reader.batch_bytes);
   options.reader.batch_ms = number(from, "batchMs", options.reader.batch_ms);
   options.queue_batches = number(from, "queueBatches", QUEUE_BATCHES);
+  options.retire_ns = number(from, "retireMs", RETIRE_MS) * 1'000'000ull;
   if (text(from, "placement") == "conventional") options.placement = PlacementMode::conventional;
   return options;
 }
@@ -114,7 +118,7 @@ class Capture : public Napi::ObjectWrap<Capture> {
     const Napi::Env env = info.Env();
     std::string error = programs_.open(options_.programs);
     if (error.empty()) {
-      libraries_ = std::make_unique<LibraryWatch>(programs_, options_.placement);
+      libraries_ = std::make_unique<LibraryWatch>(programs_, options_.placement, options_.retire_ns);
       reader_ = std::make_unique<RingReader>(programs_, *libraries_, options_.reader, [this](EncodedBatch &batch) { return deliver(batch); });
       error = reader_->start();
     }
@@ -164,6 +168,7 @@ class Capture : public Napi::ObjectWrap<Capture> {
     set(result, "payloadBytes", counts.payload_bytes);
     set(result, "batches", counts.batches);
     set(result, "connections", counts.connections);
+    set(result, "processLooks", libraries_ ? libraries_->looks() : 0);
     const LossCounts kernel = programs_.counts();
     Napi::Object lost = Napi::Object::New(env);
     for (uint32_t i = 0; i < KT_LOSS_COUNT; i++) lost.Set(LOSS_NAMES[i], pair(kernel.by_reason[i].count, kernel.by_reason[i].bytes));

@@ -79,8 +79,8 @@ Napi::Object object_object(Napi::Env env, const MappedObject &mapped) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("kind", mapped.kind);
   object.Set("path", mapped.path);
-  object.Set("device", Napi::BigInt::New(env, mapped.device));
-  object.Set("inode", Napi::BigInt::New(env, mapped.inode));
+  object.Set("device", Napi::BigInt::New(env, mapped.identity.device));
+  object.Set("inode", Napi::BigInt::New(env, mapped.identity.inode));
   object.Set("plan", plan_object(env, mapped.plan));
   Napi::Array processes = Napi::Array::New(env, mapped.processes.size());
   for (size_t i = 0; i < mapped.processes.size(); i++) {

@@ -43,33 +43,12 @@ struct FileKeyHash {
   size_t operator()(const FileKey &key) const { return key.inode * 0x9e3779b97f4a7c15u ^ key.device; }
 };
 
-// A file as fstat tells it.
-struct Identity {
-  uint64_t device = 0, inode = 0; // device 0: overlayfs, which shows the layer's inode number but not its device
-  uint64_t size = 0;
-  int64_t modified_ns = 0, changed_ns = 0;
-  bool operator==(const Identity &) const = default;
-};
-
-bool identity_of(int fd, Identity &identity) {
-  struct stat status;
-  struct statfs system;
-  if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return false;
-  const auto ns = [](const timespec &time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
-  identity.device = system.f_type == OVERLAYFS_MAGIC ? 0 : status.st_dev;
-  identity.inode = status.st_ino;
-  identity.size = static_cast<uint64_t>(status.st_size);
-  identity.modified_ns = ns(status.st_mtim);
-  identity.changed_ns = ns(status.st_ctim);
-  return true;
-}
-
 // Whether a file is the one that an object holds open, which therefore keeps its inode number. With overlayfs on either
 // side, size and modification time stand in for the device.
-bool is_same_file(const MappedObject &object, const Identity &identity) {
-  if (object.inode != identity.inode) return false;
-  if (object.device != 0 && identity.device != 0) return object.device == identity.device;
-  return object.size == identity.size && object.modified_ns == identity.modified_ns;
+bool is_same_file(const FileIdentity &held, const FileIdentity &identity) {
+  if (held.inode != identity.inode) return false;
+  if (held.device != 0 && identity.device != 0) return held.device == identity.device;
+  return held.size == identity.size && held.modified_ns == identity.modified_ns;
 }
 
 std::string_view base_name(std::string_view path) {
@@ -105,6 +84,17 @@ bool does_tls(const ProbePlan &plan, std::string_view kind) {
 
 } // namespace
 
+bool identity_of(int fd, FileIdentity &identity) {
+  struct stat status;
+  struct statfs system;
+  if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return false;
+  identity.device = system.f_type == OVERLAYFS_MAGIC ? 0 : status.st_dev;
+  identity.inode = status.st_ino;
+  identity.size = static_cast<uint64_t>(status.st_size);
+  identity.modified_ns = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  return true;
+}
+
 MappedObject::~MappedObject() {
   if (fd_ >= 0) close(fd_);
 }
@@ -112,7 +102,7 @@ MappedObject::~MappedObject() {
 struct Discovery::State {
   struct File {
     std::shared_ptr<MappedObject> object; // none: nothing to hook and nothing to report
-    Identity identity;
+    FileIdentity identity;
     uint32_t processes = 0;
     uint64_t idle_since_ns = 0; // while processes is 0
   };
@@ -139,7 +129,7 @@ struct Discovery::State {
   std::string folder(int32_t pid) const { return proc + '/' + std::to_string(pid); }
   int open_mapping(int32_t pid, const ExecutableMapping &mapping) const;
   ProbePlan plan_of(int fd, uint64_t size);
-  std::shared_ptr<MappedObject> object_of(int fd, const Identity &identity, std::string_view path, ScanResult &result);
+  std::shared_ptr<MappedObject> object_of(int fd, const FileIdentity &identity, std::string_view path, ScanResult &result);
   bool refer(int32_t pid, const ExecutableMapping &mapping, ScanResult &result);
   void drop(File &file, ScanResult &result);
   void release(const std::vector<FileKey> &keys);
@@ -180,10 +170,10 @@ ProbePlan Discovery::State::plan_of(int fd, uint64_t size) {
 }
 
 // Takes over `fd`.
-std::shared_ptr<MappedObject> Discovery::State::object_of(int fd, const Identity &identity, std::string_view path,
+std::shared_ptr<MappedObject> Discovery::State::object_of(int fd, const FileIdentity &identity, std::string_view path,
                                                           ScanResult &result) {
   for (const auto &object : objects) {
-    if (is_same_file(*object, identity)) {
+    if (is_same_file(object->identity, identity)) {
       close(fd);
       return object;
     }
@@ -196,10 +186,7 @@ std::shared_ptr<MappedObject> Discovery::State::object_of(int fd, const Identity
   }
   if (plan.points.empty() && !reason_of(kind).empty()) plan.reason = reason_of(kind);
   auto object = std::make_shared<MappedObject>();
-  object->device = identity.device;
-  object->inode = identity.inode;
-  object->size = identity.size;
-  object->modified_ns = identity.modified_ns;
+  object->identity = identity;
   object->path = path;
   object->kind = kind;
   object->plan = std::move(plan);
@@ -223,14 +210,14 @@ bool Discovery::State::refer(int32_t pid, const ExecutableMapping &mapping, Scan
   const int fd = open_mapping(pid, mapping);
   if (fd < 0) return false;
   result.files_opened++;
-  Identity identity;
+  FileIdentity identity;
   if (!identity_of(fd, identity)) {
     close(fd);
     return false;
   }
   if (known != files.end()) {
     File &file = known->second;
-    if (file.object ? is_same_file(*file.object, identity) : file.identity == identity) {
+    if (file.object ? is_same_file(file.object->identity, identity) : file.identity == identity) {
       close(fd);
       file.processes = 1;
       return true;

@@ -3,6 +3,7 @@
 // One thread calls scan(); nothing here is shared between threads.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,14 +14,19 @@
 
 namespace klartext {
 
-// One file that is mapped executable somewhere, and what can be done with it. Files without TLS are not objects.
-struct MappedObject {
-  // Of the inode that uprobes see, so that an object is one per node however many containers map it. Overlayfs shows the
-  // layer's inode number but not its device; then device is 0, and size and modification time stand in for it.
-  uint64_t device = 0;
-  uint64_t inode = 0;
+// Tells a file from others, also from one that gets its inode number after it was deleted.
+struct FileIdentity {
+  // Overlayfs shows the layer's inode number but not its device; then device is 0, and the rest stands in for it.
+  uint64_t device = 0, inode = 0;
   uint64_t size = 0;
   int64_t modified_ns = 0;
+  auto operator<=>(const FileIdentity &) const = default;
+};
+bool identity_of(int fd, FileIdentity &identity);
+
+// One file that is mapped executable somewhere, and what can be done with it. Files without TLS are not objects.
+struct MappedObject {
+  FileIdentity identity;   // of the inode that uprobes see: one object per node however many containers map it
   std::string path;        // as the process sees it
   std::string attach_path; // /proc/self/fd/N: valid in this process while this object lives, even if the file is gone
   std::string kind;        // libssl, libcrypto, executable, library, gnutls, nss, go, java

@@ -2,18 +2,26 @@
 
 #include <fcntl.h>
 #include <glob.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 namespace klartext {
 
 namespace {
 
-// A process maps its libraries within milliseconds of exec: looked at soon, and once more when it has settled.
-constexpr uint64_t SOON_NS = 1'000'000;
+// A process maps its libraries within milliseconds of exec, one event each: looked at soon after the first, again where more
+// come, but not at once. What was mapped less than SOON_NS before a look may have been missed by it: then once more.
+constexpr uint64_t SOON_NS = 2'000'000;
+constexpr uint64_t FIRST_PAUSE_NS = 10'000'000;
+constexpr uint64_t PAUSE_NS = 50'000'000;
 constexpr uint64_t SETTLED_NS = 25'000'000;
 constexpr uint64_t ROUND_NS = 1'000'000'000;
+constexpr std::chrono::milliseconds IDLE{100};
+constexpr std::chrono::milliseconds BUSY{2};
+// Package upgrades put other files where well-known libraries were.
+constexpr int WELL_KNOWN_ROUNDS = 30;
 // Processes with new code that wait to be looked at; more means a storm that the next round covers.
 constexpr size_t LOOKED_FOR_MAX = 4096;
 
@@ -44,7 +52,8 @@ bool arm_at_once(const ProbePlan &plan) {
 
 } // namespace
 
-LibraryWatch::LibraryWatch(Programs &programs, PlacementMode mode) : programs_(programs), mode_(mode), discovery_(mode) {}
+LibraryWatch::LibraryWatch(Programs &programs, PlacementMode mode, uint64_t retire_ns)
+    : programs_(programs), mode_(mode), discovery_(mode, "/proc", retire_ns) {}
 
 LibraryWatch::~LibraryWatch() { stop(); }
 
@@ -65,8 +74,10 @@ void LibraryWatch::stop() {
 
 void LibraryWatch::look_at(uint32_t pid) {
   const std::lock_guard lock(mutex_);
-  if (looked_for_.size() >= LOOKED_FOR_MAX) return;
-  looked_for_[pid] = now_ns();
+  if (looked_for_.size() >= LOOKED_FOR_MAX && !looked_for_.contains(pid)) return;
+  Look &look = looked_for_[pid];
+  look.last_event_ns = now_ns();
+  if (look.first_event_ns == 0) look.first_event_ns = look.last_event_ns;
   wake_.notify_one();
 }
 
@@ -83,53 +94,74 @@ std::vector<LibraryState> LibraryWatch::states() const {
   return all;
 }
 
+uint64_t LibraryWatch::Look::due_ns() const {
+  if (first_event_ns == 0) return last_event_ns + SETTLED_NS;
+  return std::max(first_event_ns + SOON_NS, looked_ns + pause_ns);
+}
+
 void LibraryWatch::run() {
   uint64_t next_round = now_ns() + ROUND_NS;
+  int rounds = 0;
   for (;;) {
     std::vector<uint32_t> due;
     bool arming = false;
     {
       std::unique_lock lock(mutex_);
-      const auto pause = looked_for_.empty() ? std::chrono::milliseconds(100) : std::chrono::milliseconds(2);
-      wake_.wait_for(lock, pause, [this] { return stopping_ || !to_arm_.empty(); });
+      if (looked_for_.empty()) {
+        wake_.wait_for(lock, IDLE, [this] { return stopping_ || !to_arm_.empty() || !looked_for_.empty(); });
+      } else {
+        wake_.wait_for(lock, BUSY, [this] { return stopping_ || !to_arm_.empty(); });
+      }
       if (stopping_) return;
       const uint64_t now = now_ns();
       for (auto entry = looked_for_.begin(); entry != looked_for_.end();) {
-        const uint64_t age = now - entry->second;
-        if (age >= SOON_NS) due.push_back(entry->first);
-        entry = age >= SETTLED_NS ? looked_for_.erase(entry) : std::next(entry);
+        Look &look = entry->second;
+        if (now < look.due_ns()) {
+          ++entry;
+          continue;
+        }
+        if (look.looked_ns < look.last_event_ns + SOON_NS) due.push_back(entry->first);
+        look.first_event_ns = 0;
+        look.pause_ns = look.looked_ns == 0 ? FIRST_PAUSE_NS : PAUSE_NS;
+        look.looked_ns = now;
+        entry = now - look.last_event_ns >= SETTLED_NS ? looked_for_.erase(entry) : std::next(entry);
       }
       arming = !to_arm_.empty();
     }
     for (const uint32_t pid : due) take(discovery_.scan_process(static_cast<int32_t>(pid)));
+    looks_ += due.size();
     if (arming) arm();
     if (now_ns() >= next_round) {
       take(discovery_.scan());
       next_round = now_ns() + ROUND_NS;
+      if (++rounds % WELL_KNOWN_ROUNDS == 0) check_well_known();
     }
   }
 }
 
 void LibraryWatch::take(const ScanResult &result) {
   for (const auto &object : result.appeared) {
-    const std::pair inode{object->device, object->inode};
     uint64_t id = 0;
     bool known = false;
     {
       const std::lock_guard lock(mutex_);
-      const auto found = by_inode_.find(inode);
-      known = found != by_inode_.end();
+      const auto found = by_file_.find(object->identity);
+      known = found != by_file_.end();
       id = known ? found->second : next_id_++;
-      by_inode_[inode] = id;
+      by_file_[object->identity] = id;
       ids_[object.get()] = id;
     }
     if (!known) hook(id, object->attach_path, object->path, object->kind, object->plan);
   }
+  std::vector<uint64_t> unused;
   for (const auto &object : result.vanished) {
     const std::lock_guard lock(mutex_);
-    // Probes stay: an inode that was hooked once costs nothing while nobody maps it, and the next process is caught.
-    ids_.erase(object.get());
+    const auto id = ids_.find(object.get());
+    if (id == ids_.end()) continue;
+    if (!is_well_known(id->second)) unused.push_back(id->second);
+    ids_.erase(id);
   }
+  retire(unused);
   const auto objects = discovery_.objects();
   const std::lock_guard lock(mutex_);
   for (auto &[id, state] : states_) state.processes.clear();
@@ -137,6 +169,43 @@ void LibraryWatch::take(const ScanResult &result) {
     const auto id = ids_.find(object.get());
     if (id != ids_.end()) states_[id->second].processes = object->processes;
   }
+}
+
+// Probes pin the file and its mount: those of files that nobody uses are taken away, or every image that a node ever ran
+// would stay. Well-known ones cost nothing while nobody maps them, and the next process is caught from its first call.
+void LibraryWatch::retire(const std::vector<uint64_t> &ids) {
+  if (ids.empty()) return;
+  programs_.detach(ids);
+  const std::lock_guard lock(mutex_);
+  for (const uint64_t id : ids) {
+    states_.erase(id);
+    armed_.erase(id);
+    well_known_.erase(id);
+    std::erase_if(by_file_, [id](const auto &entry) { return entry.second == id; });
+  }
+}
+
+// Whether its path still leads to the file that was hooked.
+bool LibraryWatch::is_well_known(uint64_t id) const {
+  const auto known = well_known_.find(id);
+  if (known == well_known_.end()) return false;
+  const int fd = ::open(known->second.path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  FileIdentity identity;
+  const bool is_same = identity_of(fd, identity) && identity == known->second.identity;
+  ::close(fd);
+  return is_same;
+}
+
+void LibraryWatch::check_well_known() {
+  std::unordered_set<uint64_t> used;
+  for (const auto &[object, id] : ids_) used.insert(id);
+  std::vector<uint64_t> gone;
+  for (const auto &[id, known] : well_known_) {
+    if (!used.contains(id) && !is_well_known(id)) gone.push_back(id);
+  }
+  retire(gone);
+  hook_well_known();
 }
 
 void LibraryWatch::hook(uint64_t id, const std::string &attach_path, const std::string &path, const std::string &kind,
@@ -176,12 +245,15 @@ void LibraryWatch::hook_well_known() {
 }
 
 void LibraryWatch::hook_file(const char *path, const char *kind) {
-  struct stat stat {};
-  if (::stat(path, &stat) != 0) return;
-  const std::pair<uint64_t, uint64_t> inode{stat.st_dev, stat.st_ino};
-  if (by_inode_.contains(inode)) return;
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  FileIdentity identity;
+  const bool is_new = identity_of(fd, identity) && !by_file_.contains(identity);
+  ::close(fd);
+  if (!is_new) return;
   const uint64_t id = next_id_++;
-  by_inode_[inode] = id;
+  by_file_[identity] = id;
+  well_known_[id] = {path, identity};
   hook(id, path, path, kind, plan_probes(path, mode_));
 }
 

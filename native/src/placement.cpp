@@ -33,6 +33,7 @@ constexpr Wanted OTHERS[] = {
     {Role::handshake, "SSL_do_handshake", {RDI, NO, NO, NO}, true},
     {Role::shutdown, "SSL_shutdown", {RDI, NO, NO, NO}, true},
     {Role::free, "SSL_free", {RDI, NO, NO, NO}, false},
+    {Role::up_ref, "SSL_up_ref", {RDI, NO, NO, NO}, false},
     {Role::clear, "SSL_clear", {RDI, NO, NO, NO}, false},
     {Role::set_fd, "SSL_set_fd", {RDI, RSI, NO, NO}, false},
     {Role::set_rfd, "SSL_set_rfd", {RDI, RSI, NO, NO}, false},
@@ -275,8 +276,9 @@ const char *role_name(Role role) {
   static constexpr const char *NAMES[] = {
       "read", "read_ex", "read_internal", "write", "write_ex", "write_ex2", "write_internal", "handshake",
       "shutdown", "free", "clear", "set_fd", "set_rfd", "set_wfd", "bio_write", "buffer_grow",
+      "up_ref",
   };
-  static_assert(std::size(NAMES) == static_cast<size_t>(Role::buffer_grow) + 1);
+  static_assert(std::size(NAMES) == static_cast<size_t>(Role::up_ref) + 1);
   return NAMES[static_cast<size_t>(role)];
 }
 

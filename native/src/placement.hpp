@@ -26,6 +26,7 @@ enum class Role : uint8_t {
   handshake, shutdown, free, clear,
   set_fd, set_rfd, set_wfd,
   bio_write, buffer_grow,
+  up_ref,
 };
 const char *role_name(Role role);
 

@@ -162,14 +162,16 @@ void Programs::pause() {
   if (variables >= 0) bpf_map_update_elem(variables, &key, &paused, BPF_ANY);
 }
 
-void Programs::detach(uint64_t object) {
+void Programs::detach(const std::vector<uint64_t> &objects) {
   std::vector<bpf_link *> links;
   {
     const std::lock_guard lock(probes_mutex_);
-    const auto found = probes_.find(object);
-    if (found == probes_.end()) return;
-    links.swap(found->second);
-    probes_.erase(found);
+    for (const uint64_t object : objects) {
+      const auto found = probes_.find(object);
+      if (found == probes_.end()) continue;
+      links.insert(links.end(), found->second.begin(), found->second.end());
+      probes_.erase(found);
+    }
   }
   destroy_links(links);
 }

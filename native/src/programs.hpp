@@ -42,7 +42,8 @@ class Programs {
   // Probes of one file; `attach_path` must stay valid during the call only. Answers how many points could be attached.
   // Points of the role bio_write are left out unless asked for. Safe against detach() on another thread.
   size_t attach(uint64_t object, const ProbePlan &plan, const std::string &attach_path, bool bio_write, std::string &error);
-  void detach(uint64_t object);
+  // Waits for the kernel, 0.1 s however many they are.
+  void detach(const std::vector<uint64_t> &objects);
   // The programs do nothing from now on; what is in the ring stays. At once, while taking the probes away takes seconds.
   void pause();
   void detach_all();

@@ -17,8 +17,8 @@ std::string quoted(const std::string &text) { return '"' + text + '"'; }
 
 std::string json_of(const MappedObject &object) {
   std::string out = "{\"kind\":" + quoted(object.kind) + ",\"path\":" + quoted(object.path) + ",\"attachPath\":" +
-                    quoted(object.attach_path) + ",\"inode\":" + std::to_string(object.inode) + ",\"device\":" +
-                    std::to_string(object.device) + ",\"points\":" + std::to_string(object.plan.points.size()) +
+                    quoted(object.attach_path) + ",\"inode\":" + std::to_string(object.identity.inode) + ",\"device\":" +
+                    std::to_string(object.identity.device) + ",\"points\":" + std::to_string(object.plan.points.size()) +
                     ",\"reason\":" + quoted(object.plan.reason) + ",\"processes\":[";
   for (size_t i = 0; i < object.processes.size(); i++) {
     const ProcessInfo &info = object.processes[i];

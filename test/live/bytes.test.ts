@@ -51,7 +51,7 @@ function only(of: Said, side: string, direction: number): Stream {
 }
 
 const SHAPES =
-  'plain ex tls12 partial partial_ex retry retry_ex one_byte one_byte_ex peek peek_ex mapped clear reuse duplex nested'
+  'plain ex tls12 partial partial_ex retry retry_ex one_byte one_byte_ex peek peek_ex mapped clear reuse duplex nested up_ref'
 
 for (const shape of SHAPES.split(' ')) {
   test(`${shape}: SHA-256 equal at both ends and both ways, in order, once`, { skip: NO_CAPTURE }, () => {

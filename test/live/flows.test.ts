@@ -54,8 +54,6 @@ function assertFlows(
     for (const flow of mine) {
       assert.equal(flow.method, 'GET')
       assert.equal(flow.status_code, 200)
-      // A memory BIO that could not be bound is marked by empty addresses; a wrong one is never accepted.
-      if (flow.client_ip === '' && flow.server_ip === '') continue
       assert.equal(flow.client_ip, '127.0.0.1')
       assert.equal(flow.server_ip, '127.0.0.1')
       assert.equal(flow.server_port, port)
@@ -64,11 +62,9 @@ function assertFlows(
       assert.equal(flow.complete, 1)
     }
   }
-  const bound = flows.filter((flow) => flow.resource.startsWith(prefix) && flow.client_ip !== '')
-  assert.ok(bound.length >= count * sides.length * 0.8, `${prefix}: ${bound.length} flows with addresses`)
   // Both ends of one call tell of the same connection.
   const portOf = new Map<string, number>()
-  for (const { resource, client_port } of bound)
+  for (const { resource, client_port } of flows.filter((flow) => flow.resource.startsWith(prefix)))
     assert.equal(portOf.get(resource) ?? client_port, portOf.set(resource, client_port).get(resource))
 }
 

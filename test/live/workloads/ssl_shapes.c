@@ -17,6 +17,7 @@
 #define DUPLEX 128u     /* both ways at once, by a reader and a writer thread at each end */
 #define NESTED 256u     /* TLS inside TLS: an SSL_write that calls SSL_write */
 #define TLS12 512u
+#define UP_REF 1024u /* SSL_up_ref, and SSL_free between the calls: the object lives on */
 
 static const size_t SIZES[] = { 1, 16384, 16385, 65537, 1 << 20, 0 };
 static const size_t SMALL[] = { 1, 7, 200, 16384, 3000, 0 };
@@ -46,6 +47,7 @@ static const struct shape {
   { "reuse", 0, SMALL, 16384, 12 },
   { "duplex", DUPLEX | NONBLOCKING, SIZES, 16384, 1 },
   { "nested", NESTED, SMALL, 16384, 1 },
+  { "up_ref", UP_REF, SMALL, 16384, 3 },
 };
 
 struct end {
@@ -138,6 +140,12 @@ static void *send_all(void *argument)
       munmap(mapped, *size);
     } else {
       write_all(end, bytes, *size);
+    }
+    if (has(end, UP_REF)) {
+      CHECK(SSL_up_ref(end->ssl) == 1);
+      CHECK(SSL_up_ref(end->ssl) == 1);
+      SSL_free(end->ssl);
+      SSL_free(end->ssl);
     }
     free(bytes);
   }
