@@ -126,7 +126,7 @@ test('one file in many processes is one object; unchanged processes are not read
       attachPath: '',
       inode: statSync(LIBSSL).ino,
       device: statSync(LIBSSL).dev,
-      points: 9,
+      points: 10,
       reason: '',
       processes: [
         { pid: 10, startNs: 12_340_000_000, comm: 'evil ) S 1 (x', containerId: ID },
