@@ -82,6 +82,7 @@ if (!unitOnly) {
   await runTests('house rules', files('dist/test/house', '.test.js'), 2)
   await runTests('fuzz', files('dist/test/fuzz', '.test.js'), 2)
   await runTests('corpus', files('dist/test/corpus', '.test.js'), 2)
+  await runTests('simulation', files('dist/test/sim', '.test.js'), 1)
   await runTests('store', files('dist/test/store', '.test.js'), 1)
   await runTests('redis', files('dist/test/redis', '.test.js'), 1)
   await runTests('kubernetes', files('dist/test/kubernetes', '.test.js'), 1)

@@ -3,8 +3,8 @@ import type { BusMessage, BusRecord } from '../../core/ports/bus.js'
 
 /** What a record counts for against the bounds, besides its bytes. */
 const RECORD_OVERHEAD_BYTES = 100
-/** Compacting looks at all that is kept: it is worth it once so many records were added, and as many as were kept before. */
-const COMPACT_RECORDS_MIN = 1024
+/** Compacting looks at all that is kept: it is worth it once so much was added, and as much as was kept before. */
+const COMPACT_BYTES_MIN = 1 << 20
 
 export interface OpenTransaction {
   state: 'open' | 'committed' | 'aborted'
@@ -29,7 +29,7 @@ export class PartitionLog {
   #end = 0n
   #start = 0n
   #bytes = 0
-  #untilCompact = COMPACT_RECORDS_MIN
+  #untilCompactBytes = COMPACT_BYTES_MIN
   readonly #open = new Map<OpenTransaction, bigint>()
   /** Records that retention took away. */
   dropped = 0
@@ -74,18 +74,31 @@ export class PartitionLog {
       const bytes = record.value.length + (key?.length ?? 0) + RECORD_OVERHEAD_BYTES
       this.#entries.push({ offset, record, bytes, deletes: value === null, transaction })
       this.#bytes += bytes
+      this.#untilCompactBytes -= bytes
       this.#end = offset + 1n
     }
-    this.#untilCompact -= messages.length
     return first
   }
 
   /** The transaction was decided; its end takes one offset of this partition. */
   end(transaction: OpenTransaction): void {
-    if (!this.#open.delete(transaction)) return
+    const first = this.#open.get(transaction)
+    if (first === undefined) return
+    this.#open.delete(transaction)
+    if (transaction.state === 'aborted') this.#forget(transaction, first)
     this.#entries.push({ offset: this.#end, record: null, bytes: 0, deletes: false, transaction: null })
     this.#end += 1n
-    if (this.#compact && this.#untilCompact <= 0) this.#compactNow()
+    if (this.#compact && this.#untilCompactBytes <= 0) this.#compactNow()
+  }
+
+  /** Records of an aborted transaction take no memory: nobody will ever read them. */
+  #forget(transaction: OpenTransaction, first: bigint): void {
+    for (let i = this.#find(first); i < this.#entries.length; i++) {
+      const entry = this.#entries[i]
+      if (entry.transaction !== transaction) continue
+      this.#bytes -= entry.bytes
+      this.#entries[i] = { ...FREED, offset: entry.offset }
+    }
   }
 
   /**
@@ -97,9 +110,9 @@ export class PartitionLog {
     let next = from < this.#start ? this.#start : from
     let bytes = 0
     for (let i = this.#find(next); i < this.#entries.length; i++) {
-      const { offset, record, transaction } = this.#entries[i]
+      const { offset, record } = this.#entries[i]
       if (offset >= stable) break
-      if (record !== null && transaction?.state !== 'aborted') {
+      if (record !== null) {
         const size = record.value.length
         if (bytes > 0 && bytes + size > maxBytes) return { next, bytes }
         bytes += size
@@ -130,10 +143,10 @@ export class PartitionLog {
     const stable = this.stableOffset
     const until = limit < stable ? limit : stable
     while (this.#head < this.#entries.length && (this.#bytes > bytesMax || bytesMax === 0)) {
-      const { offset, record, bytes, transaction } = this.#entries[this.#head]
+      const { offset, record, bytes } = this.#entries[this.#head]
       if (offset >= until) break
       this.#bytes -= bytes
-      if (isLoss && record !== null && transaction?.state !== 'aborted') this.dropped += 1
+      if (isLoss && record !== null) this.dropped += 1
       this.#start = offset + 1n
       this.#entries[this.#head++] = FREED
     }
@@ -149,8 +162,8 @@ export class PartitionLog {
     const newest = new Map<string, Entry>()
     const old = this.#entries.slice(this.#head)
     for (const entry of old) {
-      const { offset, record, transaction } = entry
-      if (offset >= stable || record === null || record.key === null || transaction?.state === 'aborted') continue
+      const { offset, record } = entry
+      if (offset >= stable || record === null || record.key === null) continue
       newest.set(record.key.toString('latin1'), entry)
     }
     this.#entries = old.filter((entry) => {
@@ -160,7 +173,7 @@ export class PartitionLog {
     })
     this.#head = 0
     this.#bytes = this.#entries.reduce((sum, entry) => sum + entry.bytes, 0)
-    this.#untilCompact = Math.max(COMPACT_RECORDS_MIN, this.#entries.length)
+    this.#untilCompactBytes = Math.max(COMPACT_BYTES_MIN, this.#bytes)
   }
 }
 

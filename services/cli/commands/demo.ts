@@ -10,11 +10,10 @@ import { EXIT, UsageError } from '../../core/errors.js'
 import type { SegmentSource } from '../../core/ports/source.js'
 import { REPO_ROOT } from '../../core/repo_root.js'
 import { Segment } from '../../core/segment.js'
-import { decodeSegmentBatch } from '../../core/wire/segment_batch.js'
 import { type Command, type CommandInput, text } from '../command.js'
 import { printReport } from '../demo/report.js'
 import { DemoServices } from '../demo/services.js'
-import { Embedded } from '../embedded.js'
+import { Embedded, type LiveSource } from '../embedded.js'
 
 export const demo: Command = {
   name: 'demo',
@@ -106,13 +105,14 @@ function asIfNow(source: SegmentSource): SegmentSource {
 }
 
 /** Keeps the batches as they came. */
-function saving(native: NativeSource, path: string): SegmentSource {
+function saving(native: NativeSource, path: string): LiveSource {
   return {
-    async *batches() {
+    batches: () => native.batches(),
+    async *rawBatches() {
       const archive = new ArchiveWriter(path)
       for await (const batch of native.rawBatches()) {
         archive.append(batch)
-        yield decodeSegmentBatch(batch).segments
+        yield batch
       }
       archive.close()
     },

@@ -1,0 +1,291 @@
+/**
+ * Decodes one input partition. Everything that leaves it, the state of what is still open and the position of the input are
+ * one transaction, so that whoever takes over goes on exactly where the last transaction ended: nothing twice, nothing lost.
+ */
+import { KlartextError } from '../core/errors.js'
+import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicPartition } from '../core/ports/bus.js'
+import type { Clock } from '../core/ports/clock.js'
+import type { PodDirectory } from '../core/ports/pods.js'
+import type { Protocol } from '../core/protocol.js'
+import type { CoverageRow } from '../core/rows.js'
+import { StateReader, StateWriter } from '../core/state.js'
+import { TOPICS } from '../core/topics.js'
+import { decodeSegmentBatch } from '../core/wire/segment_batch.js'
+import type { WorkerMetrics } from './metrics.js'
+import { PartitionOutput } from './partition_output.js'
+import { DecodePipeline } from './pipeline.js'
+import type { FlowPolicy } from './policy.js'
+
+export interface PartitionOptions {
+  readonly bus: Bus
+  readonly group: string
+  readonly protocols: readonly Protocol[]
+  readonly policy: FlowPolicy
+  readonly pods?: PodDirectory
+  /** Messages that cannot be read go to klartext.dlq; without it they are counted only. */
+  readonly deadLetters: boolean
+  readonly metrics: WorkerMetrics
+  readonly clock: Clock
+}
+
+/** Key of the state that belongs to the partition as a whole: its position and clock. */
+const CLOCK_KEY = Buffer.from('clock')
+const CLOCK_VERSION = 1
+
+const OFFSET_TRIES = 5
+const OFFSET_WAIT_MS = 100
+
+async function committedNext(consumer: BusConsumer, input: TopicPartition): Promise<bigint> {
+  const { offset } = await consumer.committed(input)
+  return offset < 0n ? 0n : offset
+}
+
+export class PartitionWorker {
+  readonly #options: PartitionOptions
+  readonly #input: TopicPartition
+  readonly #producer: BusProducer
+  readonly #pipeline: DecodePipeline
+  #output = new PartitionOutput()
+  /** Of klartext.segments: the next to decode, and the next as of the last transaction. */
+  #next: bigint
+  #committed: bigint
+  /** Keys in klartext.state that belong to another position and must go. */
+  #foreign: Buffer[]
+  #committing: Promise<void> | null = null
+  #failure: unknown = null
+  #finished = false
+
+  private constructor(
+    options: PartitionOptions,
+    input: TopicPartition,
+    producer: BusProducer,
+    next: bigint,
+    state: State,
+  ) {
+    this.#options = options
+    this.#input = input
+    this.#producer = producer
+    this.#next = next
+    this.#committed = next
+    this.#foreign = state.foreign
+    const { protocols, policy, pods } = options
+    this.#pipeline = new DecodePipeline({
+      protocols,
+      policy,
+      ...(pods === undefined ? {} : { pods }),
+      partition: input.partition,
+      onFlow: (flow) => this.#output.flow(flow),
+      onConnection: (row) => this.#output.connection(row),
+    })
+    this.#pipeline.restore(state.clock, state.entries)
+    options.metrics.restoredConnections += this.#pipeline.openConnections
+  }
+
+  /** Fences whoever had the partition before, and only then reads how far that one came. */
+  static async take(options: PartitionOptions, consumer: BusConsumer, partition: number): Promise<PartitionWorker> {
+    const { bus, group } = options
+    const input = { topic: TOPICS.segments, partition }
+    const producer = await bus.producer({ transactionalId: `${group}-${partition}` })
+    let next = await committedNext(consumer, input)
+    let state = await readState(bus, partition, next)
+    for (let i = 0; i < OFFSET_TRIES && state.foreign.length > 0; i++) {
+      // A transaction that the fence has completed may show in the state before it shows in the offsets.
+      await options.clock.sleep(OFFSET_WAIT_MS)
+      next = await committedNext(consumer, input)
+      state = await readState(bus, partition, next)
+    }
+    if (state.foreign.length > 0) options.metrics.statesDiscarded += state.foreign.length
+    const worker = new PartitionWorker(options, input, producer, next, state)
+    consumer.seek(input, next)
+    return worker
+  }
+
+  get partition(): number {
+    return this.#input.partition
+  }
+
+  get failed(): boolean {
+    return this.#failure !== null
+  }
+
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  get next(): bigint {
+    return this.#next
+  }
+
+  get committedOffset(): bigint {
+    return this.#committed
+  }
+
+  /** Bytes that wait for their transaction. */
+  get waitingBytes(): number {
+    return this.#output.bytes
+  }
+
+  get waitingSegments(): number {
+    return this.#output.segments
+  }
+
+  get committing(): boolean {
+    return this.#committing !== null
+  }
+
+  get openConnections(): number {
+    return this.#pipeline.openConnections
+  }
+
+  push(record: BusRecord): void {
+    const { metrics } = this.#options
+    // A message that was polled before the seek, or is delivered again.
+    if (record.offset < this.#next) return
+    if (record.offset > this.#next) this.#expired(record)
+    this.#next = record.offset + 1n
+    metrics.messages += 1
+    metrics.messageBytes += record.value.length
+    try {
+      const { segments } = decodeSegmentBatch(record.value)
+      this.#pipeline.push(segments, Number(record.offset))
+      this.#output.segments += segments.length
+      metrics.segments += segments.length
+    } catch (error) {
+      if (!(error instanceof KlartextError)) throw error
+      metrics.deadLetters += 1
+      this.#output.lost(lossRow(record, 'unreadable', 1, record.value.length))
+      if (this.#options.deadLetters) this.#output.deadLetter(record, error)
+      this.#output.segments += 1
+    }
+  }
+
+  /** The log has forgotten messages before we read them. */
+  #expired(record: BusRecord): void {
+    const count = Number(record.offset - this.#next)
+    this.#options.metrics.expiredMessages += count
+    this.#output.lost(lossRow(record, 'expired', count, 0))
+  }
+
+  /** Nothing more will come, ever: what is open is handed over as it stands. */
+  finish(): void {
+    this.#finished = true
+    this.#pipeline.finish()
+  }
+
+  /** Starts the transaction of what is there, unless one is under way. */
+  commitSoon(): void {
+    if (this.#committing !== null || this.failed) return
+    if (this.#next === this.#committed && !this.#finished) return
+    this.#committing = this.#commit()
+      .catch((error: unknown) => {
+        this.#failure = error
+      })
+      .finally(() => {
+        this.#committing = null
+      })
+  }
+
+  /** Resolves when no transaction is under way; a failure is in `failure`. */
+  async settled(): Promise<void> {
+    while (this.#committing !== null) await this.#committing
+  }
+
+  async #commit(): Promise<void> {
+    const { metrics, group } = this.#options
+    // Up to here without an await: outputs, state and position are of one moment.
+    const output = this.#output
+    this.#output = new PartitionOutput()
+    const next = this.#next
+    const finished = this.#finished
+    const state = this.#stateMessages(next)
+    this.#finished = false
+
+    const transaction = await this.#producer.begin()
+    const { partition } = this.#input
+    if (output.flows.length > 0) await transaction.send(TOPICS.flows, partition, output.flows)
+    if (output.connections.length > 0) await transaction.send(TOPICS.connections, partition, output.connections)
+    await transaction.send(TOPICS.state, partition, state)
+    if (output.coverage.length > 0) await transaction.send(TOPICS.coverage, 0, output.coverage)
+    if (output.deadLetters.length > 0) await transaction.send(TOPICS.deadLetters, 0, output.deadLetters)
+    await transaction.commitOffset(group, this.#input, next, '')
+    await transaction.commit()
+    this.#committed = next
+    metrics.transactions += 1
+    metrics.flows += output.flows.length
+    metrics.connections += output.connections.length
+    metrics.stateMessages += state.length
+    metrics.stateBytes += state.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
+    if (finished) metrics.finishedPartitions += 1
+  }
+
+  #stateMessages(next: bigint): BusMessage[] {
+    const messages: BusMessage[] = this.#foreign.map((key) => ({ key, value: null }))
+    this.#foreign = []
+    messages.push(...this.#pipeline.takeCheckpoint())
+    const clock = new StateWriter()
+    clock.u8(CLOCK_VERSION)
+    clock.bigint(next)
+    for (const value of this.#pipeline.saveClock()) clock.number(value)
+    messages.push({ key: CLOCK_KEY, value: clock.finish() })
+    return messages
+  }
+
+  /** Gives the partition up: what was not committed is undone. */
+  async close(): Promise<void> {
+    await this.settled()
+    await this.#producer.close()
+  }
+}
+
+interface State {
+  readonly clock: readonly number[]
+  readonly entries: (readonly [key: Buffer, value: Buffer])[]
+  readonly foreign: Buffer[]
+}
+
+/**
+ * The newest value of each key. State and offset were committed together, so that they agree; where an operator has moved
+ * the offset they do not, and the state is of no use: connections go on as if joined mid-way.
+ */
+async function readState(bus: Bus, partition: number, next: bigint): Promise<State> {
+  const newest = new Map<string, BusRecord>()
+  await bus.readAll(TOPICS.state, partition, (records) => {
+    for (const record of records) {
+      if (record.key === null) continue
+      const key = record.key.toString('latin1')
+      if (record.value.length === 0) newest.delete(key)
+      else newest.set(key, record)
+    }
+  })
+  const clockKey = CLOCK_KEY.toString('latin1')
+  const clock = newest.get(clockKey)
+  newest.delete(clockKey)
+  const state = clock === undefined ? null : new StateReader(clock.value)
+  const fits = state !== null && state.u8() === CLOCK_VERSION && state.bigint() === next
+  if (!fits) {
+    return { clock: [], entries: [], foreign: [...newest.values()].map(({ key }) => key as Buffer) }
+  }
+  const clockValues = [0, 0, 0, 0].map(() => state.number())
+  return {
+    clock: clockValues,
+    entries: [...newest.values()].map(({ key, value }) => [key as Buffer, value] as const),
+    foreign: [],
+  }
+}
+
+function lossRow(record: BusRecord, reason: string, count: number, bytes: number): CoverageRow {
+  return {
+    ts: (record.timestampMs ?? 0) * 1000,
+    cluster: '',
+    node: '',
+    kind: 'loss',
+    subject: 'decode',
+    pid: 0,
+    container: '',
+    state: '',
+    reason,
+    detail: `${record.topic}/${record.partition}/${record.offset}`,
+    bytes,
+    count,
+  }
+}

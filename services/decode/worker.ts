@@ -1,0 +1,241 @@
+/**
+ * The decode worker: polls klartext.segments, decodes each assigned partition by itself, and commits it at every tick. Any
+ * number of workers share the partitions.
+ */
+import type { Bus, BusConsumer } from '../core/ports/bus.js'
+import { TOPICS } from '../core/topics.js'
+import { WorkerMetrics } from './metrics.js'
+import { type PartitionOptions, PartitionWorker } from './partition_worker.js'
+
+export interface WorkerOptions extends Omit<PartitionOptions, 'metrics' | 'bus'> {
+  readonly bus: Bus
+  /** Between two transactions of a partition. Flows wait for it, and each costs the state of what was touched. */
+  readonly tickMs?: number
+  /** Told what went wrong and is tried again. */
+  readonly onError?: (error: unknown) => void
+}
+
+const TICK_MS = 200
+const POLL_BYTES = 2 << 20
+const POLL_WAIT_MS = 50
+/** So much output of a partition is committed before its tick. */
+const OUTPUT_BYTES = 4 << 20
+const OUTPUT_SEGMENTS = 20_000
+/** A partition with more than this waiting is not read until its transaction is through. */
+const WAITING_BYTES_MAX = 16 << 20
+const WAITING_SEGMENTS_MAX = 80_000
+const RETRY_MS = 250
+
+export class DecodeWorker {
+  readonly #options: WorkerOptions
+  readonly #tickMs: number
+  readonly metrics = new WorkerMetrics()
+  readonly #partitions = new Map<number, PartitionWorker>()
+  /** Assigned, but could not be taken, or failed: to be taken again. */
+  readonly #broken = new Set<number>()
+  readonly #paused = new Set<number>()
+  #consumer: BusConsumer | null = null
+  #ticked = 0
+  #retryAt = 0
+  #stopping = false
+  #running: Promise<void> | null = null
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+    this.#tickMs = options.tickMs ?? TICK_MS
+  }
+
+  async start(): Promise<void> {
+    const consumer = await this.#options.bus.consumer(this.#options.group)
+    this.#consumer = consumer
+    await consumer.subscribe(TOPICS.segments, (partitions) => this.#assigned(partitions))
+  }
+
+  get #nowMs(): number {
+    return this.#options.clock.nowUs() / 1000
+  }
+
+  /** Partitions that were ours and still are keep their state if nobody has committed for them in between. */
+  async #assigned(partitions: readonly number[]): Promise<void> {
+    this.#paused.clear()
+    this.#broken.clear()
+    for (const [partition, worker] of this.#partitions) {
+      if (partitions.includes(partition) && (await this.#stillOurs(worker))) continue
+      this.#partitions.delete(partition)
+      // Not waited for: its transaction is fenced by whoever has the partition now.
+      void worker.close().catch(() => {})
+    }
+    for (const partition of partitions) {
+      if (!this.#partitions.has(partition)) await this.#take(partition)
+    }
+  }
+
+  async #stillOurs(worker: PartitionWorker): Promise<boolean> {
+    const consumer = this.#consumer as BusConsumer
+    const input = { topic: TOPICS.segments, partition: worker.partition }
+    try {
+      await worker.settled()
+      if (worker.failed) return false
+      const { offset } = await consumer.committed(input)
+      if ((offset < 0n ? 0n : offset) !== worker.committedOffset) return false
+      consumer.seek(input, worker.next)
+      return true
+    } catch (error) {
+      this.#report(error)
+      return false
+    }
+  }
+
+  async #take(partition: number): Promise<void> {
+    const consumer = this.#consumer as BusConsumer
+    try {
+      const options = { ...this.#options, metrics: this.metrics }
+      this.#partitions.set(partition, await PartitionWorker.take(options, consumer, partition))
+      this.metrics.takeovers += 1
+    } catch (error) {
+      this.#broken.add(partition)
+      consumer.pause({ topic: TOPICS.segments, partition })
+      this.#retryAt = this.#nowMs + RETRY_MS
+      this.#report(error)
+    }
+  }
+
+  #report(error: unknown): void {
+    if ((error as { code?: string }).code === 'FENCED') this.metrics.fenced += 1
+    else {
+      this.metrics.failures += 1
+      this.#options.onError?.(error)
+    }
+  }
+
+  /** One poll and what follows from it. Answers the number of messages it brought. */
+  async step(waitMs = POLL_WAIT_MS): Promise<number> {
+    const consumer = this.#consumer as BusConsumer
+    const records = await consumer.poll(POLL_BYTES, waitMs)
+    const retaken = await this.#repair()
+    for (const record of records) {
+      // What was polled before a partition was taken again lies beyond where it goes on.
+      if (!retaken.has(record.partition)) this.#partitions.get(record.partition)?.push(record)
+    }
+    const now = this.#nowMs
+    const tick = now - this.#ticked >= this.#tickMs
+    if (tick) this.#ticked = now
+    for (const worker of this.#partitions.values()) {
+      const much = worker.waitingBytes >= OUTPUT_BYTES || worker.waitingSegments >= OUTPUT_SEGMENTS
+      if (tick || much) worker.commitSoon()
+      this.#throttle(worker)
+    }
+    return records.length
+  }
+
+  /** Runs behind the poll, which has learnt by then whether the partition is still ours. */
+  async #repair(): Promise<Set<number>> {
+    const retaken = new Set<number>()
+    for (const [partition, worker] of this.#partitions) {
+      if (!worker.failed) continue
+      this.#partitions.delete(partition)
+      this.#report(worker.failure)
+      await worker.close().catch(() => {})
+      await this.#take(partition)
+      retaken.add(partition)
+    }
+    if (this.#broken.size === 0 || this.#nowMs < this.#retryAt) return retaken
+    for (const partition of [...this.#broken]) {
+      this.#broken.delete(partition)
+      this.#consumer?.resume({ topic: TOPICS.segments, partition })
+      await this.#take(partition)
+      retaken.add(partition)
+    }
+    return retaken
+  }
+
+  #throttle(worker: PartitionWorker): void {
+    const input = { topic: TOPICS.segments, partition: worker.partition }
+    const full = worker.waitingBytes > WAITING_BYTES_MAX || worker.waitingSegments > WAITING_SEGMENTS_MAX
+    if (full === this.#paused.has(worker.partition)) return
+    if (full) {
+      this.#paused.add(worker.partition)
+      this.metrics.pauses += 1
+      this.#consumer?.pause(input)
+    } else {
+      this.#paused.delete(worker.partition)
+      this.#consumer?.resume(input)
+    }
+  }
+
+  /** Until `stop` or `drain`. Errors of the bus are reported and tried again; others end the worker. */
+  run(): Promise<void> {
+    this.#running = this.#run()
+    return this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.step()
+      } catch (error) {
+        if ((error as { retryable?: boolean }).retryable !== true) throw error
+        this.#report(error)
+        await this.#options.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+
+  /** Commits what was decoded and leaves the group; what is open is in klartext.state for whoever comes next. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await this.#running
+    await this.#commitAll()
+    await this.#close()
+  }
+
+  /**
+   * For a bus that ends with this process: decodes all that is there, hands over what is open as the end of the input, and
+   * leaves.
+   */
+  async drain(): Promise<void> {
+    this.#stopping = true
+    await this.#running
+    do {
+      while ((await this.step(0)) > 0 || this.#paused.size > 0 || this.#broken.size > 0) await this.#settled()
+      for (const worker of this.#partitions.values()) worker.finish()
+    } while (!(await this.#commitAll()))
+    await this.#close()
+  }
+
+  async #settled(): Promise<void> {
+    for (const worker of this.#partitions.values()) await worker.settled()
+    await this.#repair()
+  }
+
+  /** False where a transaction failed. */
+  async #commitAll(): Promise<boolean> {
+    let done = true
+    for (const worker of this.#partitions.values()) {
+      await worker.settled()
+      worker.commitSoon()
+      await worker.settled()
+      if (!worker.failed) continue
+      this.#report(worker.failure)
+      done = false
+    }
+    return done
+  }
+
+  async #close(): Promise<void> {
+    for (const worker of this.#partitions.values()) await worker.close().catch(() => {})
+    this.#partitions.clear()
+    await this.#consumer?.close()
+  }
+
+  /** Partitions with the next offset to decode and the last committed one: what lag is measured by. */
+  positions(): { partition: number; next: bigint; committed: bigint; waitingBytes: number; open: number }[] {
+    return [...this.#partitions.values()].map((worker) => ({
+      partition: worker.partition,
+      next: worker.next,
+      committed: worker.committedOffset,
+      waitingBytes: worker.waitingBytes,
+      open: worker.openConnections,
+    }))
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * One partition on its way into one table, strictly in order: gather a block, write down its range (intent), insert it under
+ * a token made of that range, commit. A sink that dies at any point leaves either no trace or an intent that says exactly
+ * which block to insert again.
+ */
+import { KlartextError } from '../core/errors.js'
+import type { BusConsumer, BusRecord, TopicPartition } from '../core/ports/bus.js'
+import type { Clock } from '../core/ports/clock.js'
+import type { Store, TableName, TableRows } from '../core/ports/store.js'
+import { blockToken, type Intent, intentText, parseIntent } from './ledger.js'
+import type { SinkMetrics } from './metrics.js'
+import type { SinkTable } from './tables.js'
+
+export interface BlockLimits {
+  readonly rows: number
+  readonly bytes: number
+  /** A row waits at most so long for its block to fill. */
+  readonly ageMs: number
+}
+
+export interface PartitionSinkOptions {
+  readonly store: Store
+  readonly consumer: BusConsumer
+  readonly clock: Clock
+  readonly limits: BlockLimits
+  /** Part of every token: another one where offsets may begin anew. */
+  readonly epoch: string
+  readonly metrics: SinkMetrics
+  readonly onRetry?: (error: KlartextError) => void
+}
+
+const RETRY_MS_MIN = 100
+const RETRY_MS_MAX = 5_000
+
+class Block {
+  readonly rows: unknown[] = []
+  first = -1n
+  last = -1n
+  bytes = 0
+  sinceMs = 0
+}
+
+export class PartitionSink {
+  readonly #options: PartitionSinkOptions
+  readonly #target: SinkTable
+  readonly #input: TopicPartition
+  /** The block that was on its way when this partition was taken; it must come out again just so. */
+  #replay: Intent | null
+  #expected: bigint
+  #block = new Block()
+  #flushing: Promise<void> | null = null
+  #abandoned = false
+  #failure: unknown = null
+
+  private constructor(
+    options: PartitionSinkOptions,
+    target: SinkTable,
+    input: TopicPartition,
+    next: bigint,
+    replay: Intent | null,
+  ) {
+    this.#options = options
+    this.#target = target
+    this.#input = input
+    this.#expected = next
+    this.#replay = replay
+  }
+
+  static async take(options: PartitionSinkOptions, target: SinkTable, partition: number): Promise<PartitionSink> {
+    const input = { topic: target.topic, partition }
+    const { offset, metadata } = await options.consumer.committed(input)
+    const next = offset < 0n ? 0n : offset
+    const replay = parseIntent(metadata)
+    options.consumer.seek(input, next)
+    return new PartitionSink(options, target, input, next, replay)
+  }
+
+  get input(): TopicPartition {
+    return this.#input
+  }
+
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  get waitingRows(): number {
+    return this.#block.rows.length
+  }
+
+  get waitingBytes(): number {
+    return this.#block.bytes
+  }
+
+  get flushing(): boolean {
+    return this.#flushing !== null
+  }
+
+  push(record: BusRecord, nowMs: number): void {
+    if (record.offset < this.#expected || this.#abandoned) return
+    const replay = this.#replay
+    if (replay !== null && this.#block.first < 0n && record.offset !== this.#expected) this.#lostIntent(replay)
+    if (replay !== null && record.offset > replay.last) this.#lostIntent(replay)
+    this.#expected = record.offset + 1n
+    const block = this.#block
+    if (block.first < 0n) {
+      block.first = record.offset
+      block.sinceMs = nowMs
+    }
+    block.last = record.offset
+    block.bytes += record.value.length
+    this.#options.metrics.records += 1
+    this.#options.metrics.recordBytes += record.value.length
+    try {
+      block.rows.push(this.#target.row(record, block.first))
+    } catch (error) {
+      if (!(error instanceof KlartextError)) throw error
+      // The same message is passed over again in a replay: the block stays the same.
+      this.#options.metrics.unreadable += 1
+    }
+    if (replay !== null && record.offset === replay.last) this.#flushSoon(replay.epoch, true)
+  }
+
+  #lostIntent(intent: Intent): never {
+    const { topic, partition } = this.#input
+    const range = `${this.#expected} to ${intent.last}`
+    throw new KlartextError(
+      'INTENT_LOST',
+      `${topic}/${partition}: the block in hand, ${range}, is not in the log any more`,
+    )
+  }
+
+  /** Starts the insert of a block that is full or old enough, unless one is under way. */
+  flushIfDue(nowMs: number, force = false): void {
+    const { limits, epoch } = this.#options
+    const block = this.#block
+    if (block.first < 0n || this.#flushing !== null || this.#replay !== null || this.#failure !== null) return
+    const due = block.rows.length >= limits.rows || block.bytes >= limits.bytes || nowMs - block.sinceMs >= limits.ageMs
+    if (due || force) this.#flushSoon(epoch, false)
+  }
+
+  #flushSoon(epoch: string, replayed: boolean): void {
+    const block = this.#block
+    this.#block = new Block()
+    this.#replay = null
+    this.#flushing = this.#flush(block, epoch, replayed)
+      .catch((error: unknown) => {
+        this.#failure = error
+      })
+      .finally(() => {
+        this.#flushing = null
+      })
+  }
+
+  async #flush(block: Block, epoch: string, replayed: boolean): Promise<void> {
+    const { consumer, metrics } = this.#options
+    const { first, last } = block
+    if (replayed) metrics.intentsReplayed += 1
+    else await consumer.commit(this.#input, first, intentText({ last, epoch }))
+    const { topic, partition } = this.#input
+    if (block.rows.length > 0) await this.#insert(block, blockToken(topic, partition, first, last, epoch))
+    if (this.#abandoned) return
+    await consumer.commit(this.#input, last + 1n, '')
+    metrics.rows += block.rows.length
+    metrics.blocks += 1
+  }
+
+  /** An outage of the store is waited out. The token makes a second try of a block that did arrive harmless. */
+  async #insert(block: Block, token: string): Promise<void> {
+    const { store, clock, metrics } = this.#options
+    const begunUs = clock.nowUs()
+    for (let pauseMs = RETRY_MS_MIN; !this.#abandoned; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
+      try {
+        await store.insert(this.#target.table, block.rows as TableRows[TableName][], token)
+        metrics.insertMs += (clock.nowUs() - begunUs) / 1000
+        return
+      } catch (error) {
+        if (!(error instanceof KlartextError) || !error.retryable) throw error
+        metrics.retries += 1
+        this.#options.onRetry?.(error)
+        await clock.sleep(pauseMs)
+      }
+    }
+  }
+
+  async settled(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing
+  }
+
+  /** The partition is somebody else's: what is in hand is dropped. An insert under way may still arrive, under its token. */
+  abandon(): void {
+    this.#abandoned = true
+  }
+}

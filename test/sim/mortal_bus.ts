@@ -1,0 +1,175 @@
+/** A bus as one process sees it: at any call the process may die (kill -9), or the call may fail, before or behind its effect. */
+import { KlartextError } from '../../services/core/errors.js'
+import type {
+  Bus,
+  BusConsumer,
+  BusMessage,
+  BusProducer,
+  BusRecord,
+  BusTransaction,
+  CommittedOffset,
+  TopicOptions,
+  TopicPartition,
+} from '../../services/core/ports/bus.js'
+import type { Random } from '../../services/core/random.js'
+
+/** Thrown where a process dies: from then on no call of it has any effect. */
+export class Killed extends Error {}
+
+export interface Odds {
+  /** Per call. */
+  die: number
+  fail: number
+}
+
+export class Life {
+  readonly #random: Random
+  readonly #odds: Odds
+  dead = false
+
+  constructor(random: Random, odds: Odds) {
+    this.#random = random
+    this.#odds = odds
+  }
+
+  async call<T>(work: () => Promise<T>): Promise<T> {
+    if (this.dead) throw new Killed()
+    const { die, fail } = this.#odds
+    const fate = this.#random.next()
+    if (fate >= die + fail) return work()
+    // Half of them behind the effect: it was done, and nobody was told.
+    const done = this.#random.chance(0.5)
+    if (done) await work()
+    if (fate >= die) throw new KlartextError('BUS_FAILED', 'the bus did not answer', { retryable: true })
+    this.dead = true
+    throw new Killed()
+  }
+}
+
+export class MortalBus implements Bus {
+  readonly #bus: Bus
+  readonly #life: Life
+
+  constructor(bus: Bus, life: Life) {
+    this.#bus = bus
+    this.#life = life
+  }
+
+  createTopic(topic: string, partitions: number, options?: TopicOptions): Promise<void> {
+    return this.#life.call(() => this.#bus.createTopic(topic, partitions, options))
+  }
+
+  partitions(topic: string): Promise<number> {
+    return this.#bus.partitions(topic)
+  }
+
+  endOffset(topic: string, partition: number): Promise<bigint> {
+    return this.#bus.endOffset(topic, partition)
+  }
+
+  readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void> {
+    return this.#life.call(() => this.#bus.readAll(topic, partition, take))
+  }
+
+  async producer(options?: { transactionalId?: string }): Promise<BusProducer> {
+    return new MortalProducer(await this.#life.call(() => this.#bus.producer(options)), this.#life)
+  }
+
+  async consumer(groupId: string): Promise<BusConsumer> {
+    return new MortalConsumer(await this.#bus.consumer(groupId), this.#life)
+  }
+
+  async close(): Promise<void> {}
+}
+
+class MortalProducer implements BusProducer {
+  readonly #producer: BusProducer
+  readonly #life: Life
+
+  constructor(producer: BusProducer, life: Life) {
+    this.#producer = producer
+    this.#life = life
+  }
+
+  send(topic: string, partition: number, messages: readonly BusMessage[]): Promise<bigint> {
+    return this.#life.call(() => this.#producer.send(topic, partition, messages))
+  }
+
+  async begin(): Promise<BusTransaction> {
+    return new MortalTransaction(await this.#life.call(() => this.#producer.begin()), this.#life)
+  }
+
+  close(): Promise<void> {
+    return this.#life.call(() => this.#producer.close())
+  }
+}
+
+class MortalTransaction implements BusTransaction {
+  readonly #transaction: BusTransaction
+  readonly #life: Life
+
+  constructor(transaction: BusTransaction, life: Life) {
+    this.#transaction = transaction
+    this.#life = life
+  }
+
+  send(topic: string, partition: number, messages: readonly BusMessage[]): Promise<void> {
+    return this.#life.call(() => this.#transaction.send(topic, partition, messages))
+  }
+
+  commitOffset(groupId: string, input: TopicPartition, offset: bigint, metadata: string): Promise<void> {
+    return this.#life.call(() => this.#transaction.commitOffset(groupId, input, offset, metadata))
+  }
+
+  commit(): Promise<void> {
+    return this.#life.call(() => this.#transaction.commit())
+  }
+
+  abort(): Promise<void> {
+    return this.#life.call(() => this.#transaction.abort())
+  }
+}
+
+class MortalConsumer implements BusConsumer {
+  readonly #consumer: BusConsumer
+  readonly #life: Life
+
+  constructor(consumer: BusConsumer, life: Life) {
+    this.#consumer = consumer
+    this.#life = life
+  }
+
+  subscribe(topic: string, onAssigned: (partitions: readonly number[]) => Promise<void>): Promise<void> {
+    return this.#consumer.subscribe(topic, onAssigned)
+  }
+
+  /** A poll that fails has brought nothing: records that were taken and not handed over would be lost to this member only. */
+  async poll(maxBytes: number, waitMs: number): Promise<BusRecord[]> {
+    await this.#life.call(async () => {})
+    return this.#consumer.poll(maxBytes, waitMs)
+  }
+
+  seek(input: TopicPartition, offset: bigint): void {
+    this.#consumer.seek(input, offset)
+  }
+
+  pause(input: TopicPartition): void {
+    this.#consumer.pause(input)
+  }
+
+  resume(input: TopicPartition): void {
+    this.#consumer.resume(input)
+  }
+
+  committed(input: TopicPartition): Promise<CommittedOffset> {
+    return this.#life.call(() => this.#consumer.committed(input))
+  }
+
+  commit(input: TopicPartition, offset: bigint, metadata: string): Promise<void> {
+    return this.#life.call(() => this.#consumer.commit(input, offset, metadata))
+  }
+
+  close(): Promise<void> {
+    return this.#life.call(() => this.#consumer.close())
+  }
+}
