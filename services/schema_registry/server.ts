@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { KlartextError } from '../core/errors.js'
 import { answer } from './answers.js'
 import { type ReleasedSchema, releasedSchemas } from './subjects.js'
 
@@ -14,6 +15,7 @@ export interface SchemaRegistry {
   close(): Promise<void>
 }
 
+/** Resolves when it listens. Throws KlartextError `PORT_IN_USE` where it cannot. */
 export async function serveSchemas(
   { host, port }: { host: string; port: number },
   schemas: readonly ReleasedSchema[] = releasedSchemas(),
@@ -27,7 +29,11 @@ export async function serveSchemas(
   })
   server.maxConnections = CONNECTIONS_MAX
   server.listen(port, host)
-  await once(server, 'listening')
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    throw new KlartextError('PORT_IN_USE', `${host}:${port}: ${(error as Error).message}`)
+  }
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {

@@ -12,4 +12,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./doctor.js')).doctor,
   record: async () => (await import('./record.js')).record,
   convert: async () => (await import('./convert.js')).convert,
+  topics: async () => (await import('./topics.js')).topics,
+  migrate: async () => (await import('./migrate.js')).migrate,
+  registry: async () => (await import('./registry.js')).registry,
 }
