@@ -17,7 +17,7 @@ import * as ops from './op.js'
 import { endsUnit, isFlow, Op } from './op.js'
 import { type Portal, Prepared, Statement } from './prepared.js'
 import { Queue } from './queue.js'
-import { Reply } from './reply.js'
+import { Reply, ReplyError } from './reply.js'
 import { AsIf, leadsToExecute } from './skipped.js'
 import { Session } from './startup.js'
 
@@ -294,7 +294,7 @@ export class Conversation {
     const op = this.queue.first
     if (op?.kind !== ops.DESCRIBE) return false
     const statement = this.prepared.statement(op.name)
-    if (statement !== null) statement.types = types
+    if (statement !== null) statement.setTypes(types)
     return true
   }
 
@@ -327,7 +327,7 @@ export class Conversation {
     answer(sure, this.reply, this.session)
     // Data that nobody seemed to ask for: CopyInResponse was not seen.
     if (this.queue.at(1)?.kind === ops.COPY && !op.copies) sure.complete = false
-    if (FORGETS.test(this.reply.tags)) this.prepared.closeAll()
+    if (forgets(this.reply.tags)) this.prepared.closeAll()
     if (!this.#doubting) return this.#out.exchange(sure)
     this.#doubt(op, sure, this.reply)
   }
@@ -502,7 +502,7 @@ export class Conversation {
   /** An answer whose request was lost has come to its end. */
   standAlone(): void {
     this.#out.exchange(aloneOf(this.reply, this.session))
-    if (FORGETS.test(this.reply.tags)) this.prepared.closeAll()
+    if (forgets(this.reply.tags)) this.prepared.closeAll()
     this.reply = new Reply()
   }
 
@@ -542,7 +542,8 @@ export class Conversation {
     if (whole) size += 1
     let left = all.slice(0, size).filter(({ kind }) => isFlow(kind)).length
     // After an error not every Execute has an answer.
-    const countable = whole && replies.length < TOUCHED_MAX && (left === 1 || !replies.some(({ failed }) => failed))
+    const countable =
+      whole && replies.length < TOUCHED_MAX && (left === 1 || !replies.some(({ error }) => error !== null))
     const alone = countable ? Math.max(0, replies.length - left) : replies.length
     for (const reply of replies.splice(0, alone)) this.#out.exchange(aloneOf(reply, this.session))
     for (; size > 0; size--) {
@@ -562,7 +563,7 @@ export class Conversation {
     answer(sure, reply, this.session)
     sure.complete = false
     this.#doubt(op, sure, reply)
-    if (FORGETS.test(reply.tags)) this.prepared.closeAll()
+    if (forgets(reply.tags)) this.prepared.closeAll()
   }
 
   close(reason: CloseReason): void {
@@ -626,7 +627,7 @@ export class Conversation {
     const saved = JSON.parse(state.string()) as Saved
     Object.assign(this.session, saved.session)
     this.queue.restore(saved.all)
-    this.reply = Object.assign(new Reply(), saved.reply)
+    this.reply = restoredReply(saved.reply)
     const { failing } = saved
     // A failed Execute is no longer among them.
     if (failing !== null)
@@ -636,7 +637,7 @@ export class Conversation {
     this.#lossUs = saved.lossUs
     this.#missing = saved.missing
     this.#touched = saved.touched
-    this.#touchedReplies = saved.touchedReplies.map((reply) => Object.assign(new Reply(), reply))
+    this.#touchedReplies = saved.touchedReplies.map(restoredReply)
     this.#ambiguous = saved.ambiguous
     this.#waits = saved.waits
     this.#sendsAhead = saved.sendsAhead
@@ -676,6 +677,16 @@ interface Saved {
 
 /** After these no prepared statement is left. */
 const FORGETS = /^\s*(DEALLOCATE|DISCARD)\s+ALL/i
+
+function forgets(tag: string): boolean {
+  return tag.charCodeAt(0) === 68 && FORGETS.test(tag)
+}
+
+function restoredReply(saved: Reply): Reply {
+  const reply = Object.assign(new Reply(), saved)
+  if (saved.error !== null) reply.error = Object.assign(new ReplyError(), saved.error)
+  return reply
+}
 
 const MESSAGES: Readonly<Record<number, string>> = {
   [ops.PARSE]: 'Parse',

@@ -1,13 +1,13 @@
 /** Makes exchanges: what was asked, from an operation of the client; what was answered, from a reply. */
 import { Exchange, type Outcome } from '../../../core/exchange.js'
 import { note } from '../pairing/pending.js'
-import { readStatement } from '../sql/statement.js'
+import { readStatement, type SqlStatement } from '../sql/statement.js'
 import { EXECUTE, FUNCTION, GSSENC, type Op, QUERY, SSL, STARTUP } from './op.js'
 import { outcomeOfError } from './outcome.js'
 import type { Portal, Statement } from './prepared.js'
-import type { Reply } from './reply.js'
+import type { Reply, ReplyError } from './reply.js'
 import { Session } from './startup.js'
-import { binaryText, typeNames } from './values.js'
+import { binaryText } from './values.js'
 
 const NOBODY = new Session()
 
@@ -52,7 +52,7 @@ export function requestOf(op: Op, portal: Portal | null, session: Session): Exch
     note(exchange, 'postgresql.request_cut')
   }
   const attrs = exchange.attrs as Attrs
-  if (op.kind === QUERY) describeText(exchange, attrs, op.text)
+  if (op.kind === QUERY) describeText(exchange, attrs, op.text, readStatement(op.text, 'pgsql'))
   else if (op.kind === EXECUTE) describePortal(exchange, attrs, portal)
   else {
     exchange.method = METHODS[op.kind] ?? ''
@@ -77,21 +77,20 @@ function describePortal(exchange: Exchange, attrs: Attrs, portal: Portal | null)
 
 /** A failed Parse or Describe that nothing was to execute. */
 export function describeStatement(exchange: Exchange, attrs: Attrs, statement: Statement): void {
-  describeText(exchange, attrs, statement.text)
+  describeText(exchange, attrs, statement.text, statement.sql)
   if (statement.truncated) exchange.truncated = true
   if (statement.beforeLoss) note(exchange, 'postgresql.statement_before_loss')
-  if (statement.types !== '') attrs['postgresql.parameter_types'] = typeNames(statement.types)
+  if (statement.types !== '') attrs['postgresql.parameter_types'] = statement.typeNames
 }
 
-export function describeText(exchange: Exchange, attrs: Attrs, text: string): void {
+function describeText(exchange: Exchange, attrs: Attrs, text: string, statement: SqlStatement): void {
   if (text === '') return
-  const statement = readStatement(text, 'pgsql')
   exchange.method = statement.verb
   exchange.resource = text
   exchange.endpoint = statement.fingerprint
   if (statement.verb !== '') attrs['db.operation.name'] = statement.verb
   if (statement.tables.length === 1) attrs['db.collection.name'] = statement.tables[0]
-  if (statement.tables.length > 0) attrs['db.query.summary'] = `${statement.verb} ${statement.tables.join(' ')}`
+  if (statement.summary !== '') attrs['db.query.summary'] = statement.summary
   if (statement.count > 1) attrs['db.operation.batch.size'] = String(statement.count)
   attrs['db.query.text'] = text
   if (statement.commented) readTraceparent(exchange, text)
@@ -107,14 +106,19 @@ function readTraceparent(exchange: Exchange, text: string): void {
   exchange.spanId = match[2]
 }
 
+const NO_OIDS: readonly string[] = []
+const PARAMETER_NAMES = Array.from({ length: 64 }, (_, i) => `db.query.parameter.${i}`)
+
 /** Keys count from 0, as the conventions say of parameters without a name: `$1` is 0. */
 function describeValues(attrs: Attrs, portal: Portal, types: string): void {
   const { values, formats } = portal
   if (values.length === 0) return
-  const oids = types === '' ? [] : types.split(',')
-  for (const [i, value] of values.entries()) {
+  const oids = types === '' || !formats.includes('1') ? NO_OIDS : types.split(',')
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]
     const binary = formats.length === 1 ? formats === '1' : formats[i] === '1'
-    attrs[`db.query.parameter.${i}`] = value === null ? 'NULL' : binary ? binaryText(value, oids[i] ?? '') : value
+    attrs[PARAMETER_NAMES[i] ?? `db.query.parameter.${i}`] =
+      value === null ? 'NULL' : binary ? binaryText(value, oids[i] ?? '') : value
   }
 }
 
@@ -124,7 +128,8 @@ export function answer(exchange: Exchange, reply: Reply, session: Session): void
   exchange.respEndUs = reply.endUs
   exchange.respBytes = reply.bytes
   const attrs = exchange.attrs as Attrs
-  if (reply.failed) describeError(exchange, attrs, reply)
+  const { error } = reply
+  if (error !== null) describeError(exchange, attrs, error)
   else if (reply.ended) exchange.outcome = 'ok'
   if (reply.completed > 0 || reply.suspended) {
     const rows = reply.gaps > 0 ? Math.max(reply.rows, reply.tagRows) : reply.rows
@@ -145,7 +150,7 @@ export function answer(exchange: Exchange, reply: Reply, session: Session): void
   describeLoss(exchange, reply)
 }
 
-function describeError(exchange: Exchange, attrs: Attrs, reply: Reply): void {
+function describeError(exchange: Exchange, attrs: Attrs, reply: ReplyError): void {
   exchange.error = reply.sqlstate
   exchange.outcome = outcomeOfError(reply.sqlstate, reply.message)
   if (reply.sqlstate !== '') attrs['db.response.status_code'] = reply.sqlstate
@@ -178,7 +183,7 @@ export function unanswered(exchange: Exchange, outcome: Outcome, anomaly: string
 export function aloneOf(reply: Reply, session: Session): Exchange {
   const exchange = newExchange(session)
   answer(exchange, reply, session)
-  const verb = /^[A-Z]+/.exec(reply.tags)
+  const verb = /^[A-Z_]+/.exec(reply.tags)
   exchange.method = verb === null ? '' : verb[0]
   exchange.complete = false
   note(exchange, 'postgresql.response_without_request')

@@ -134,8 +134,14 @@ export function int16(bytes: Buffer, at: number): number {
   return (bytes[at] << 8) | bytes[at + 1]
 }
 
+const NEAR_BYTES = 24
+
 /** Offset of the next NUL in [from, to), or -1. */
 export function nul(bytes: Buffer, from: number, to: number): number {
-  const at = bytes.indexOf(0, from)
+  // Names are short; a text is searched by the machine.
+  const near = Math.min(to, from + NEAR_BYTES)
+  for (let at = from; at < near; at++) if (bytes[at] === 0) return at
+  if (near === to) return -1
+  const at = bytes.indexOf(0, near)
   return at < 0 || at >= to ? -1 : at
 }

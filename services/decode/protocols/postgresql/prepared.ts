@@ -1,19 +1,33 @@
 /** Prepared statements and portals as the server has them: changed when it says so, in its order. */
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { readStatement, type SqlStatement } from '../sql/statement.js'
 import { NO_VALUES, type Op } from './op.js'
+import { typeNames } from './values.js'
 
 export class Statement {
-  text: string
+  readonly text: string
   /** Type OIDs of its parameters, with commas between; `''` = not known. */
-  types: string
-  truncated: boolean
+  types = ''
+  typeNames = ''
+  readonly truncated: boolean
   /** Requests were lost since it was prepared: another may have taken its name. */
   beforeLoss = false
 
+  #sql: SqlStatement | null = null
+
   constructor(text: string, types: string, truncated: boolean) {
     this.text = text
-    this.types = types
     this.truncated = truncated
+    this.setTypes(types)
+  }
+
+  get sql(): SqlStatement {
+    return (this.#sql ??= readStatement(this.text, 'pgsql'))
+  }
+
+  setTypes(types: string): void {
+    this.types = types
+    this.typeNames = types === '' ? '' : typeNames(types)
   }
 }
 
@@ -43,7 +57,7 @@ const PORTALS_MAX = 16
 const GIVEN_ONCE = /^(?:S_\d+|_pg3_\d+|__asyncpg_stmt_[0-9a-f]+__|sqlx_s_\d+|stmtcache_[0-9a-f]{16,})$/
 
 export class Prepared {
-  /** In order of last use. */
+  /** In order of last use, once there are so many that the order matters. */
   #statements = new Map<string, Statement>()
   #chars = 0
   readonly #portals = new Map<string, Portal>()
@@ -51,7 +65,7 @@ export class Prepared {
   statement(name: string): Statement | null {
     const statement = this.#statements.get(name)
     if (statement === undefined) return null
-    if (this.#statements.size > 1) {
+    if (this.#statements.size * 2 > STATEMENTS_MAX || this.#chars * 2 > STATEMENT_CHARS_MAX) {
       this.#statements.delete(name)
       this.#statements.set(name, statement)
     }
@@ -90,7 +104,7 @@ export class Prepared {
 
   /** BindComplete. */
   bind(bind: Op): void {
-    this.#portals.delete(bind.portal)
+    if (bind.portal !== '') this.#portals.delete(bind.portal)
     if (this.#portals.size >= PORTALS_MAX) {
       for (const oldest of this.#portals.keys()) {
         this.#portals.delete(oldest)

@@ -21,15 +21,7 @@ export class Reply {
   /** Copied to the client. */
   copyRows = -1
   notices = 0
-  failed = false
-  sqlstate = ''
-  severity = ''
-  message = ''
-  detail = ''
-  schema = ''
-  table = ''
-  column = ''
-  constraint = ''
+  error: ReplyError | null = null
   gaps = 0
   /** A message that said how it ended was cut. */
   cut = false
@@ -45,12 +37,12 @@ export class Reply {
 
   /** Has anything been said that ends it? */
   get ended(): boolean {
-    return this.completed > 0 || this.failed || this.suspended || this.loggedIn
+    return this.completed > 0 || this.error !== null || this.suspended || this.loggedIn
   }
 
   /** The server closes the connection after it. */
   get fatal(): boolean {
-    return this.severity === 'FATAL' || this.severity === 'PANIC'
+    return this.error !== null && (this.error.severity === 'FATAL' || this.error.severity === 'PANIC')
   }
 
   row(size: number, columns: number): void {
@@ -70,13 +62,32 @@ export class Reply {
   }
 
   readComplete(bytes: Buffer, from: number, to: number): void {
-    const end = m.nul(bytes, from, to)
-    this.complete(bytes.toString('latin1', from, Math.min(end < 0 ? to : end, from + TAG_CHARS_MAX)))
+    if (!isLastTag(bytes, from, to)) {
+      const end = m.nul(bytes, from, to)
+      lastTag = bytes.toString('latin1', from, Math.min(end < 0 ? to : end, from + TAG_CHARS_MAX))
+    }
+    this.complete(lastTag)
   }
 
-  /** ErrorResponse: `(code:byte string)* 0` (manual, "Error and Notice Message Fields"). */
+  /** ErrorResponse. */
   readError(bytes: Buffer, from: number, to: number): void {
-    this.failed = true
+    this.error = new ReplyError()
+    this.error.read(bytes, from, to)
+  }
+}
+
+/** ErrorResponse: `(code:byte string)* 0` (manual, "Error and Notice Message Fields"). */
+export class ReplyError {
+  sqlstate = ''
+  severity = ''
+  message = ''
+  detail = ''
+  schema = ''
+  table = ''
+  column = ''
+  constraint = ''
+
+  read(bytes: Buffer, from: number, to: number): void {
     let at = from
     while (at < to && bytes[at] !== 0) {
       const end = m.nul(bytes, at + 1, to)
@@ -117,6 +128,16 @@ export class Reply {
         this.constraint = value
     }
   }
+}
+
+/** The same few come again and again. */
+let lastTag = ''
+
+function isLastTag(bytes: Buffer, from: number, to: number): boolean {
+  const size = lastTag.length
+  if (to - from !== size + 1 || bytes[to - 1] !== 0) return false
+  for (let i = 0; i < size; i++) if (bytes[from + i] !== lastTag.charCodeAt(i)) return false
+  return true
 }
 
 function digits(text: string, from: number): number {

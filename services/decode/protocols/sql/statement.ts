@@ -5,6 +5,7 @@
 import { KEYWORDS } from './keywords.js'
 import { type Dialect, END, LITERAL, PARAMETER, PUNCTUATION, Scanner, WORD } from './scanner.js'
 import { TableFinder } from './tables.js'
+import { withoutValues } from './values.js'
 
 export class SqlStatement {
   /** `SELECT`, `INSERT` ... of the (first) statement, in capitals; what a WITH leads to, not WITH. `''` = there is none. */
@@ -16,6 +17,8 @@ export class SqlStatement {
   fingerprint = ''
   /** Tables named, as written, in order, each once; at most TABLES_MAX. */
   tables: readonly string[] = NO_TABLES
+  /** `SELECT a b`: verb and tables. */
+  summary = ''
   /** Statements between semicolons. */
   count = 0
   commented = false
@@ -60,10 +63,12 @@ const caches: Record<Dialect, Cache> = { pgsql: new Cache(), mysql: new Cache() 
 
 export function readStatement(text: string, dialect: Dialect): SqlStatement {
   const cache = caches[dialect]
-  let statement = cache.get(text)
+  // Texts that differ in simple values only have one answer.
+  const key = withoutValues(text)
+  let statement = cache.get(key)
   if (statement === undefined) {
     statement = read(text, dialect)
-    cache.set(text, statement)
+    cache.set(key, statement)
   }
   return statement
 }
@@ -107,6 +112,7 @@ function read(text: string, dialect: Dialect): SqlStatement {
   }
   while (out[out.length - 1] === ';') out.pop()
   statement.tables = tables.found()
+  if (statement.tables.length > 0) statement.summary = `${statement.verb} ${statement.tables.join(' ')}`
   statement.fingerprint = short(join(out))
   statement.commented = scanner.commented
   return statement
