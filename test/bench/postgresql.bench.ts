@@ -20,7 +20,7 @@ const TSHARK_SHARE = 0.15
 const SHAPES: readonly PgShape[] = ['large', 'small', 'prepared']
 
 export async function main(words: readonly string[]): Promise<number> {
-  const megabytes = Number(words[0] ?? 100)
+  const megabytes = Number(words[0] ?? 200)
   const folder = mkdtempSync(join(tmpdir(), 'klartext-bench-'))
   try {
     for (const shape of SHAPES) await bench(folder, shape, megabytes * 1e6)

@@ -88,6 +88,11 @@ export class Conversation {
     return this.queue.last
   }
 
+  /** No answer was lost that is not accounted for. */
+  get counted(): boolean {
+    return !this.#dark
+  }
+
   /** An encryption request that is not answered decides what the client's next bytes are. */
   get asksEncryption(): boolean {
     const last = this.queue.last
@@ -109,7 +114,11 @@ export class Conversation {
   /** The client has spoken on without a loss, and after it had its answer: nothing was missing between. */
   spoke(timeUs: number): void {
     if (this.#doubts.length === 0 || this.#doubting) return
-    if (timeUs < this.#lastReadyUs) return this.#split()
+    if (timeUs < this.#lastReadyUs) {
+      this.#sendsAhead = true
+      return this.#split()
+    }
+    this.#ambiguous = false
     for (const { sure } of this.#doubts.splice(0)) this.#out.exchange(sure)
   }
 
@@ -169,6 +178,7 @@ export class Conversation {
     if (first === null) {
       if (this.#doubts.length === 0) return WAIT
       // One answer too many: what came before it was not what it seemed.
+      this.#sendsAhead = true
       this.#goDark(timeUs)
       return this.#answersLost()
     }
@@ -198,7 +208,10 @@ export class Conversation {
     const waited = !this.#sendsAhead && (this.#waits || this.#answeredBefore(unit, from))
     if (count === 1 ? this.#sendsAhead && missing : !waited) this.#ambiguous = true
     if (this.#ambiguous && count === 1 && unit.startUs - this.#lastReadyUs > QUIET_US) this.#ambiguous = false
-    if (this.#ambiguous) {
+    // One that speaks after each answer waits, or keeps a window full; which of them, the next answers show.
+    const inTurn = count === 1 && !this.#sendsAhead && !missing && unit.startUs >= this.#lossUs
+    const tried = this.#ambiguous && inTurn && unit.startUs > this.#lastReadyUs && this.#doubts.length === 0
+    if (this.#ambiguous && !tried) {
       this.#giveUpUntil(timeUs)
       this.reply = new Reply()
       return this.#answersLost()
@@ -212,7 +225,7 @@ export class Conversation {
     // A unit behind lost requests may have begun among them, but for one that is a single message.
     const whole = !this.#missing || endsUnit(unit.kind)
     if (unit.startUs >= this.#lossUs && whole) {
-      this.#doubting = this.#missing && !this.#waits
+      this.#doubting = this.#ambiguous || (this.#missing && !this.#waits)
       this.#light()
       this.reply = new Reply()
       this.reply.inferred = true
@@ -330,6 +343,7 @@ export class Conversation {
     if (forgets(this.reply.tags)) this.prepared.closeAll()
     if (!this.#doubting) return this.#out.exchange(sure)
     this.#doubt(op, sure, this.reply)
+    if (contradicts(sure.method, this.reply.tags)) this.#split()
   }
 
   #doubt(op: Op, sure: Exchange, reply: Reply): void {
@@ -524,6 +538,10 @@ export class Conversation {
 
   /** In a touched unit an answer has ended. Of a query all belong together. */
   endsTouched(): void {
+    const { error } = this.reply
+    if (this.reply.fatal && this.queue.last?.kind === ops.STARTUP && LOGIN_ERRORS.test(error?.sqlstate ?? '')) {
+      return this.readyTouched(this.reply.endUs)
+    }
     if (this.reply.fatal) return this.standAlone()
     if (this.queue.first?.kind === ops.QUERY || this.#touchedReplies.length >= TOUCHED_MAX) return
     this.#touchedReplies.push(this.reply)
@@ -571,7 +589,7 @@ export class Conversation {
     const { first } = this.queue
     if (this.#dark) {
       for (const reply of this.#touchedReplies) this.#out.exchange(aloneOf(reply, this.session))
-      if (this.reply.ended) this.standAlone()
+      if (this.reply.startUs !== 0) this.standAlone()
     } else if (first !== null && this.reply.startUs !== 0 && isFlow(first.kind)) this.#cutShort(first, reason)
     const failing = this.#failing
     if (failing !== null && this.queue.first === failing && !leadsToExecute(this.queue.all())) {
@@ -677,6 +695,18 @@ interface Saved {
 
 /** After these no prepared statement is left. */
 const FORGETS = /^\s*(DEALLOCATE|DISCARD)\s+ALL/i
+
+/** Errors that only a login gets: authorization, no such database, too many connections, starting up. */
+const LOGIN_ERRORS = /^(28|3D|53300|57P03)/
+
+/** Verbs whose command tags say the same word. */
+const SAID: ReadonlySet<string> = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'SHOW', 'LISTEN'])
+
+/** Can this tag not be the answer to that verb? */
+function contradicts(verb: string, tags: string): boolean {
+  const said = /^[A-Z]*/.exec(tags)?.[0] ?? ''
+  return SAID.has(verb) && SAID.has(said) && verb !== said
+}
 
 function forgets(tag: string): boolean {
   return tag.charCodeAt(0) === 68 && FORGETS.test(tag)

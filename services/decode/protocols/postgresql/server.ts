@@ -35,7 +35,7 @@ export class ServerSide {
     }
     this.#ended = input.ended
     const first = conversation.first
-    if (first !== null && (first.kind === ops.SSL || first.kind === ops.GSSENC)) {
+    if (first !== null && conversation.counted && (first.kind === ops.SSL || first.kind === ops.GSSENC)) {
       const letter = bytes[pos]
       const yes = first.kind === ops.SSL ? 0x53 : 0x47
       if (letter === yes || letter === 0x4e) return this.#encryption(letter, input)
