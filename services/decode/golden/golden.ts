@@ -37,7 +37,10 @@ export interface ExpectedFlow {
   readonly more: readonly string[]
 }
 
-/** `late requests` and `late answers`: the same flows; `resuming`: what begins after a loss is decoded. */
+/**
+ * `late requests`, `late answers`: the same flows come out. `resuming`: what is over before a loss stays, what begins after
+ * it is found.
+ */
 export const EXCUSABLE = ['late requests', 'late answers', 'resuming'] as const
 export type Excusable = (typeof EXCUSABLE)[number]
 

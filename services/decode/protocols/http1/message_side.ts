@@ -111,6 +111,7 @@ export abstract class MessageSide {
       else readField(head, bytes, at, to, '')
       at = lf + 1
     }
+    if (at < end && bytes[at] !== 32 && bytes[at] !== 9) head.folds = false
     // What is left of a last line says nothing for certain. `gap`, `end` or `close` follows.
     if (input.ended) return end - pos
     if (at > pos) return at - pos
@@ -141,6 +142,8 @@ export abstract class MessageSide {
     const pending = this.#fieldsOf
     noteHead(head, 'http1.head_cut')
     head.cut = true
+    // The last field may go on in what is missing.
+    if (head.folds) head.fields.length -= 2
     head.contentLength = 0
     head.chunked = false
     head.otherCoding = false

@@ -49,7 +49,7 @@ function probeLine(head: Cursor, from: number, to: number, next: number): Verdic
   // Joined mid-way, `T /a HTTP/1.1` may be what is left of `GET /a`.
   if (!known && head.midway) return NO
   // And `OPTIONS` alone the end of a field that lists methods.
-  if (version === '' && head.midway) return NO
+  if (head.midway && (version === '' || holdsBlank(bytes, targetFrom, targetTo))) return NO
   if (version !== '' && known) return CERTAIN
   if (!known && (targetFrom === targetTo || (version === '' && bytes[targetFrom] !== 47))) return NO
   const follows = fieldFollows(bytes, next, end)
@@ -85,6 +85,11 @@ function skipEmptyLines(bytes: Buffer, from: number, end: number): number {
 
 function plausibleVersion(version: string): boolean {
   return version.startsWith('1.') || version.startsWith('0.')
+}
+
+function holdsBlank(bytes: Buffer, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] === 32 || bytes[i] === 9) return true
+  return false
 }
 
 /** No control bytes in a start line; bytes above 127 occur in careless targets. */
@@ -140,6 +145,8 @@ function startsRequest(head: Cursor, from: number, lf: number, wholeStart: boole
   if (!readRequestLine(bytes, from, to, request) || !plausibleVersion(request.version)) return LINE_BAD
   if (!printable(bytes, from, to)) return LINE_BAD
   if (!wholeStart && !isKnownMethod(bytes, from, request.methodEnd)) return LINE_BAD
+  // The end of a body and then a request, on one line.
+  if (holdsBlank(bytes, request.targetFrom, request.targetTo)) return LINE_BAD
   // Text may hold such a line; a request goes on with a field or ends with an empty line.
   const next = bytes[lf + 1]
   if (lf + 1 === end) return head.ended ? LINE_OK : LINE_MORE

@@ -27,6 +27,8 @@ import {
 /** The answer began while the request was still coming. */
 export const EARLY_RESPONSE = 'http1.early_response'
 
+/** So many bytes wait for the other direction at most. */
+export const WAITING_BYTES_MAX = 16 * 1024
 const TARGET_BYTES_MAX = 8 * 1024
 const SLASH = 47
 
@@ -140,14 +142,21 @@ export class RequestSide extends MessageSide {
       exchange.attrs = { ...exchange.attrs, 'http.request.header.upgrade': head.upgrade }
       this.#asksTunnel = pending
     }
-    if (head.chunked) this.body.chunks()
+    // CONNECT has no content (RFC 9110 section 9.3.6): what follows belongs to the tunnel.
+    if (exchange.method === 'CONNECT') this.body.none()
+    else if (head.chunked) this.body.chunks()
     else this.body.length(Math.max(0, head.contentLength))
     this.#waitsForContinue = head.expectsContinue && this.body.open ? pending : null
   }
 
   /** A client that was refused before it got the go-ahead may leave its body away (RFC 9110 section 10.1.1). */
   protected override bodyComes(pending: Pending, input: Cursor): boolean | typeof MORE {
-    if (this.#waitsForContinue !== pending || !pending.answered) return true
+    if (this.#waitsForContinue !== pending) return true
+    if (!pending.answered) {
+      // The answer decides. One that does not come in time leaves the body to come, as does the go-ahead.
+      input.waits = pending.exchange.statusCode === 0 && !input.ended && input.length < WAITING_BYTES_MAX
+      return input.waits ? MORE : true
+    }
     const looks = startsLikeRequest(input.bytes, input.pos, input.end)
     if (looks === LINE_MORE && !input.ended) return MORE
     this.#waitsForContinue = null
@@ -180,7 +189,7 @@ export class RequestSide extends MessageSide {
   /** What these name is the newest request, or one that is over: then they mean nothing any more. */
   override save(out: StateWriter): void {
     super.save(out)
-    out.bool(this.#bare !== null)
+    out.bool(this.#bare !== null && this.#bare === this.#pairing.newest)
     const { newest } = this.#pairing
     out.bool(this.#asksTunnel !== null && this.#asksTunnel === newest)
     out.bool(this.#waitsForContinue !== null && this.#waitsForContinue === newest)

@@ -9,12 +9,12 @@ import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, NO_LENGTH } from './head.js'
 import { MessageSide } from './message_side.js'
-import { EARLY_RESPONSE } from './request_side.js'
+import { EARLY_RESPONSE, WAITING_BYTES_MAX } from './request_side.js'
 import { LINE_BAD, LINE_MORE, LINE_OK, readStatusLine, StatusLine, startsLikeStatus } from './start_line.js'
 
 const line = new StatusLine()
-/** More bytes of answers than this do not wait for a request: it was not seen, or there is none. */
-const WAITING_BYTES_MAX = 16 * 1024
+/** Servers send it on idle connections, unasked. */
+const REQUEST_TIMEOUT = 408
 
 export class ResponseSide extends MessageSide {
   readonly #pairing: PairingByOrder
@@ -68,7 +68,7 @@ export class ResponseSide extends MessageSide {
       this.#interim(status)
       return null
     }
-    const pending = this.#pairing.response(startUs)
+    const pending = this.#pairing.response(startUs, status === REQUEST_TIMEOUT)
     const { exchange } = pending
     if (exchange.l7Version === '') exchange.l7Version = version
     exchange.statusCode = status

@@ -138,8 +138,11 @@ export class PairingByOrder {
     else if (pending.responseDone) this.#emitOpen(pending)
   }
 
-  /** An answer begins: the exchange to fill, which may be its request's. `responseDone` is called when it is whole. */
-  response(startUs: number): Pending {
+  /**
+   * An answer begins: the exchange to fill, which may be its request's. `responseDone` is called when it is whole. One of a
+   * kind that also comes unasked is given to no request after a loss.
+   */
+  response(startUs: number, mayBeUnasked = false): Pending {
     this.#begun += 1
     if (this.#early !== null) {
       // Two answers and no request: requests of this client are not seen, or later than answers may wait.
@@ -149,6 +152,7 @@ export class PairingByOrder {
     }
     // Two answers and no request between them: one of them belongs to a request that was lost.
     if (this.#doubtful !== null) this.#split(this.#doubtful)
+    if (mayBeUnasked && (this.#requestsLost || this.#responsesLost)) return this.#alone()
     const first = this.nextUnanswered
     if (first === null && !this.#responsesLost && !this.#requestsLost) return (this.#early = this.#alone())
     if (first === null || this.#responsesLost || !first.counted) return this.#byTime(startUs)
