@@ -11,7 +11,15 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 
 const BUILD_PACKAGES = ['clang', 'libbpf-dev', 'libzydis-dev', 'libelf-dev', 'zlib1g-dev', 'make', 'g++']
 const DEMO_PACKAGES = ['nginx-light', 'curl', 'openssl', 'python3', 'python3-requests']
-const TEST_PACKAGES = ['libssl-dev', 'python3-aiohttp', 'openjdk-17-jre-headless', 'maven', 'redis-server']
+const TEST_PACKAGES = [
+  'libssl-dev',
+  'python3-aiohttp',
+  'openjdk-17-jre-headless',
+  'maven',
+  'redis-server',
+  'postgresql',
+  'python3-psycopg',
+]
 /** For npm run bench. */
 const BENCH_PACKAGES = ['tshark', 'wrk']
 
