@@ -75,9 +75,9 @@ export class KafkaConsumer implements BusConsumer {
   }
 
   #startJoin(): void {
+    // What was assigned stays known (it may be paused and sought), but nothing of it is delivered or committed any more.
     this.#generation = -1
     this.#assigned = null
-    this.#fetcher.assign([])
     this.#joining = this.#member
       .join()
       .then(

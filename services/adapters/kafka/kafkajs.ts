@@ -139,7 +139,9 @@ interface RequestQueue {
 interface Connection {
   isConnected(): boolean
   connect(): Promise<unknown>
+  disconnect(): Promise<unknown>
   connecting?: Promise<unknown> | undefined
+  socket?: unknown
 }
 
 const ClusterOfKafkajs = require('kafkajs/src/cluster') as new (options: Record<string, unknown>) => Cluster
@@ -189,6 +191,15 @@ const connect = connectionClass.prototype.connect
 connectionClass.prototype.connect = function (this: Connection): Promise<unknown> {
   this.connecting ??= connect.call(this).finally(() => (this.connecting = undefined))
   return this.connecting
+}
+
+/** As it is published, a connection that is closed again and again holds on to its dead socket and adds a listener each time. */
+const disconnect = connectionClass.prototype.disconnect
+connectionClass.prototype.disconnect = async function (this: Connection): Promise<unknown> {
+  const { socket } = this
+  const done = await disconnect.call(this)
+  if (this.socket === socket) delete this.socket
+  return done
 }
 
 // Errors that are younger than kafkajs.
