@@ -132,6 +132,6 @@ for (const protocol of PROTOCOLS) {
   if (ONLY !== undefined && protocol.name !== ONLY) continue
   const folder = join(REPO_ROOT, 'services/decode/protocols', protocol.name, 'golden')
   const goldens = existsSync(folder) ? readGoldens(folder) : []
-  test(`${protocol.name} has goldens`, () => assert.ok(goldens.length >= 15))
+  test(`${protocol.name} has goldens`, () => assert.ok(goldens.length > 0))
   for (const golden of goldens) plays(protocol, golden)
 }
