@@ -29,3 +29,10 @@ export function corpusFiles(...groups: string[]): CorpusFile[] {
   }
   return files
 }
+
+/** All groups of the index. */
+export function corpusGroups(): string[] {
+  if (NO_CORPUS) return []
+  const lines = readFileSync(join(CORPUS, 'INDEX.tsv'), 'utf8').split('\n').slice(1)
+  return [...new Set(lines.map((line) => line.split('\t')[4] ?? '').filter(Boolean))]
+}
