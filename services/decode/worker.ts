@@ -197,10 +197,17 @@ export class DecodeWorker {
     this.#stopping = true
     await this.#running
     do {
-      while ((await this.step(0)) > 0 || this.#paused.size > 0 || this.#broken.size > 0) await this.#settled()
+      while (!(await this.#readAll())) await this.#settled()
       for (const worker of this.#partitions.values()) worker.finish()
     } while (!(await this.#commitAll()))
     await this.#close()
+  }
+
+  /** True where a poll of all partitions brought nothing more. */
+  async #readAll(): Promise<boolean> {
+    const all = this.#paused.size === 0 && this.#broken.size === 0
+    const messages = await this.step(0)
+    return all && messages === 0 && this.#broken.size === 0
   }
 
   async #settled(): Promise<void> {

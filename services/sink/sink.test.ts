@@ -94,6 +94,26 @@ test('an outage is waited out: no row lost, none twice, input not read beyond th
   assert.deepEqual(await reader.committed({ topic: TOPICS.flows, partition: 0 }), { offset: 100n, metadata: '' })
 })
 
+test('draining stores all, however often the input had to be paused', async () => {
+  const { store, publish, join } = await world({ rows: 500, ageMs: 1e9 })
+  const insert = store.insert.bind(store)
+  let answer = () => {}
+  const slow = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  store.insert = async (...words) => {
+    await slow
+    return insert(...words)
+  }
+  for (let i = 0; i < 12; i++) await publish(0, 2_000)
+  const sink = await join()
+  for (let i = 0; i < 4; i++) await sink.step(0)
+  assert.ok(sink.metrics.pauses > 0)
+  answer()
+  await sink.drain()
+  assert.equal(store.rows.flows.length, 24_000)
+})
+
 test('a store that refuses for good ends the sink with its error, and the block stays an intent', async () => {
   const { bus, store, publish, join } = await world()
   store.insert = async () => {

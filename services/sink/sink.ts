@@ -186,9 +186,11 @@ export class Sink {
     this.#stopping = true
     await this.#running
     for (;;) {
+      // A poll that brings nothing while a partition is paused says nothing.
+      const all = this.#paused.size === 0 && this.#broken.size === 0
       const records = await this.step(0)
       await this.#flushAll()
-      if (records === 0 && this.#paused.size === 0 && this.#broken.size === 0 && this.#idle) break
+      if (all && records === 0 && this.#broken.size === 0 && this.#idle) break
     }
     await this.#consumer?.close()
   }
