@@ -34,6 +34,8 @@ export interface Protocol {
   /** Metric label, golden folder, column value. */
   readonly name: string
   readonly transports: readonly Transport[]
+  /** What it carries stays unread: its connections count as `encrypted` although they have flows. */
+  readonly encrypted?: boolean
   /** By the `protocol` column of the flows this decoder makes: usually one, `http2` makes `grpc` too. */
   readonly privacy: Readonly<Record<string, Privacy>>
   /**

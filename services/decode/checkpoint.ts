@@ -8,7 +8,7 @@ import type { Accounting } from './accounting.js'
 import { Connection, type Stage } from './connection.js'
 import { Evidence } from './evidence.js'
 
-const VERSION = 1
+const VERSION = 2
 
 export function saveConnection(connection: Connection): Buffer {
   const out = new StateWriter()
@@ -24,6 +24,7 @@ export function saveConnection(connection: Connection): Buffer {
   )
   out.string(connection.stage)
   out.string(connection.reason)
+  out.string(connection.tlsVersion)
   out.number(connection.exchanges)
   out.number(connection.firstUs)
   out.number(connection.lastUs)
@@ -65,6 +66,7 @@ export function restoreConnection(id: bigint, bytes: Buffer, accounting: Account
   connection.turned = (bits & 32) !== 0 ? 1 : 0
   connection.stage = state.string() as Stage
   connection.reason = state.string() as UndecodedReason
+  connection.tlsVersion = state.string()
   connection.exchanges = state.number()
   connection.firstUs = state.number()
   connection.lastUs = state.number()

@@ -32,6 +32,8 @@ export class Connection {
   firstUs = 0
   lastUs = 0
   reset = false
+  /** As a decoder read it. */
+  tlsVersion = ''
   /** Finished exchanges of a TLS object whose socket is not known yet: they wait for its addresses. */
   unbound: Exchange[] = NO_EXCHANGES
   unboundSinceUs = 0

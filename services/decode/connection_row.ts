@@ -25,7 +25,7 @@ export function connectionRow(connection: Connection, reason: CloseReason): Conn
     container: context.container,
     protocol: connection.protocol?.name ?? '',
     undecoded_reason: connection.exchanges > 0 ? connection.reason : undecodedReason(connection),
-    tls_version: context.tlsVersion,
+    tls_version: connection.tlsVersion !== '' ? connection.tlsVersion : context.tlsVersion,
     bytes_to_server: toServer.passedBytes,
     bytes_to_client: toClient.passedBytes,
     gap_bytes_to_server: toServer.gapBytes,

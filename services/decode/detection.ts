@@ -1,26 +1,34 @@
-/** Which protocol speaks: every decoder of the registry judges the first bytes; ports never decide. */
+/**
+ * Which protocol speaks: every decoder of the registry judges the first bytes and the surest wins; ports never decide. A weak
+ * claim waits while another decoder is undecided, until nothing more comes that could make that one sure.
+ */
 import type { Cursor } from '../core/cursor.js'
 import { NO, type Protocol, UNDECIDED } from '../core/protocol.js'
 import type { Direction, Transport } from '../core/segment.js'
 
 export type Detection =
   | { readonly kind: 'found'; readonly protocol: Protocol; readonly turned: boolean }
+  /** A protocol claims these bytes weakly, and another may yet be surer: ask again with more of them, or finally. */
+  | { readonly kind: 'weak' }
   | { readonly kind: 'undecided' }
-  | { readonly kind: 'encrypted' }
   | { readonly kind: 'none' }
 
+const WEAK_RESULT: Detection = { kind: 'weak' }
 const UNDECIDED_RESULT: Detection = { kind: 'undecided' }
-const ENCRYPTED_RESULT: Detection = { kind: 'encrypted' }
 const NONE_RESULT: Detection = { kind: 'none' }
 
+/** A claim from here on is not held back for the sake of one that is still undecided. */
+export const SURE = 80
+
+/** `final`: nothing more of this direction comes, or not before the other end has spoken. */
 export function detect(
   protocols: readonly Protocol[],
   transport: Transport,
   head: Cursor,
   direction: Direction,
   mayTurn: boolean,
+  final: boolean,
 ): Detection {
-  if (transport === 'tcp' && isTlsRecord(head)) return ENCRYPTED_RESULT
   let best: Protocol | null = null
   let bestVerdict = 0
   let undecided = false
@@ -33,20 +41,8 @@ export function detect(
       bestVerdict = verdict
     }
   }
-  if (best !== null) {
-    const turned = best.turned(head, direction)
-    if (turned && !mayTurn) return NONE_RESULT
-    return { kind: 'found', protocol: best, turned }
-  }
-  return undecided ? UNDECIDED_RESULT : NONE_RESULT
-}
-
-/** A TLS record header (RFC 8446 section 5.1): handshake, alert or application data, version 3.0 to 3.4, sane length. */
-function isTlsRecord(head: Cursor): boolean {
-  const { bytes, pos } = head
-  if (head.length < 5) return false
-  const type = bytes[pos]
-  if (type < 0x14 || type > 0x17 || bytes[pos + 1] !== 3 || bytes[pos + 2] > 4) return false
-  const size = (bytes[pos + 3] << 8) | bytes[pos + 4]
-  return size > 0 && size <= 16_384 + 2048
+  if (best === null) return undecided ? UNDECIDED_RESULT : NONE_RESULT
+  if (undecided && bestVerdict < SURE && !final) return WEAK_RESULT
+  const turned = best.turned(head, direction)
+  return turned && !mayTurn ? NONE_RESULT : { kind: 'found', protocol: best, turned }
 }

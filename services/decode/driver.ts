@@ -74,6 +74,7 @@ export class Driver {
   close(connection: Connection, reason: CloseReason): void {
     try {
       for (const half of [connection.toServer, connection.toClient]) {
+        if (half.claimed && this.#probing(connection)) this.#probe(connection, half, true)
         if (!half.ended) this.#flush(connection, half)
       }
       connection.decoder?.close(reason, connection.lastUs)
@@ -87,6 +88,12 @@ export class Driver {
     }
   }
 
+  /** Its bytes are, or may be, captured as plaintext too, and decoded there: no flow is made of what was seen here. */
+  forget(connection: Connection, reason: 'muted' | 'encrypted'): void {
+    connection.decoder = null
+    this.#giveUp(connection, reason)
+  }
+
   #bytes(connection: Connection, half: Half, payload: Buffer, timeUs: number): void {
     if (connection.stage === 'undecoded' || half.ended) {
       half.skippedBytes += payload.length
@@ -97,16 +104,40 @@ export class Driver {
     if (connection.info.transport === 'udp' && half.cursor.length > 0) this.#skip(half, half.cursor.length, 'cut')
     half.append(payload, timeUs)
     if (connection.info.transport === 'udp') half.cursor.ended = true
-    if (connection.stage === 'probing') this.#probe(connection, half)
+    if (connection.stage === 'probing') this.#probeEither(connection, half)
     else this.#parse(connection, half)
     half.settle()
   }
 
+  /**
+   * A weak claim on what the other end said before waited for more of it; instead of that comes the answer. If the answer
+   * does not say by itself what it is, the claim holds.
+   */
+  #probeEither(connection: Connection, half: Half): void {
+    const other = connection.other(half)
+    if (other.claimed && this.#detect(connection, half, false).kind !== 'found') {
+      this.#probe(connection, other, true)
+      other.settle()
+      if (!this.#probing(connection)) return
+    }
+    this.#probe(connection, half)
+  }
+
+  #detect(connection: Connection, half: Half, final: boolean): Detection {
+    const { cursor } = half
+    cursor.midway = connection.midstream || half.broken
+    const direction = connection.direction(half)
+    return detect(this.#protocols, connection.info.transport, cursor, direction, connection.mayTurn, final)
+  }
+
   #gap(connection: Connection, half: Half, size: number, timeUs: number): void {
+    if (half.claimed && this.#probing(connection)) this.#probe(connection, half, true)
     this.#flush(connection, half)
     const left = half.cursor.length
     this.#skip(half, left, 'cut')
     half.settle()
+    // A switch is answered with the next bytes, and those are missing: the gap is of what follows.
+    if (connection.decoder?.handover?.() != null) this.#probeAgain(connection, SWITCH)
     half.broken = true
     const known = connection.decoder?.gap(connection.direction(half), size + left, timeUs) ?? false
     if (!known || left > 0) half.syncing = true
@@ -121,15 +152,18 @@ export class Driver {
     this.#wake(connection, connection.other(half))
   }
 
-  #probe(connection: Connection, half: Half): void {
+  /** `final`: the other end has answered these bytes, so that they are all there was to say. */
+  #probe(connection: Connection, half: Half, final = false): void {
     const { cursor } = half
+    half.claimed = false
     if (half.refused) return this.#skip(half, cursor.length, 'unrecognised')
-    const direction = connection.direction(half)
-    cursor.midway = connection.midstream || half.broken
-    const found = detect(this.#protocols, connection.info.transport, cursor, direction, connection.mayTurn)
+    const last = cursor.length >= limits.PROBE_BYTES_MAX || half.ended || cursor.ended
+    const found = this.#detect(connection, half, last || final)
     if (found.kind === 'found') return this.#open(connection, half, found)
-    if (found.kind === 'encrypted') return this.#giveUp(connection, 'encrypted')
-    if (found.kind === 'undecided' && cursor.length < limits.PROBE_BYTES_MAX && !half.ended) return
+    if ((found.kind === 'undecided' || found.kind === 'weak') && !last) {
+      half.claimed = found.kind === 'weak'
+      return
+    }
     this.#skip(half, cursor.length, 'unrecognised')
     half.broken = true
     half.probes += 1
@@ -143,7 +177,7 @@ export class Driver {
     connection.mayTurn = false
     connection.stage = 'decoding'
     connection.protocol = found.protocol
-    connection.reason = ''
+    connection.reason = found.protocol.encrypted === true ? 'encrypted' : ''
     connection.handover = null
     const decoder = found.protocol.open(this.#sink, { transport: connection.info.transport, handover: null })
     connection.decoder = decoder
@@ -252,10 +286,11 @@ export class Driver {
     if (why === SWITCH) connection.midstream = false
     connection.stage = 'probing'
     for (const half of [connection.toServer, connection.toClient]) {
+      // What the decoder before could not read may have been the beginning of what follows.
+      if (why === SWITCH) half.broken = half.syncing
       half.syncing = false
       half.refused = false
       half.probes = 0
-      if (why === SWITCH) half.broken = false
       half.cursor.neededBytes = 0
       half.cursor.searchedBytes = 0
       half.cursor.waits = false
@@ -274,8 +309,14 @@ export class Driver {
   #openNamed(connection: Connection, protocol: Protocol, handover: Handover): void {
     connection.stage = 'decoding'
     connection.protocol = protocol
+    connection.reason = protocol.encrypted === true ? 'encrypted' : ''
     connection.handover = handover
     connection.decoder = protocol.open(this.#sink, { transport: connection.info.transport, handover })
+    for (const half of [connection.toServer, connection.toClient]) {
+      if (!half.broken) continue
+      connection.decoder.gap(connection.direction(half), 0, connection.lastUs)
+      half.syncing = true
+    }
     for (const half of connection.inTimeOrder()) {
       this.#parse(connection, half)
       half.settle()

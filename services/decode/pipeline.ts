@@ -276,7 +276,8 @@ export class DecodePipeline {
     this.#flushHeld(connection, half, Number.POSITIVE_INFINITY)
     if ((segment.flags & SegmentFlag.RESET) !== 0) connection.reset = true
     // The socket under a TLS object: its bytes were captured as plaintext.
-    if ((segment.flags & SegmentFlag.MUTED) !== 0 && connection.exchanges === 0) connection.reason = 'muted'
+    if ((segment.flags & SegmentFlag.MUTED) !== 0 && connection.exchanges === 0)
+      this.#driver.forget(connection, 'muted')
     if (!half.ended) this.#driver.end(connection, half, segment.timeUs)
   }
 
@@ -312,6 +313,7 @@ export class DecodePipeline {
     nameEnds(connection.context, this.#pods, exchange.reqStartUs !== 0 ? exchange.reqStartUs : exchange.respStartUs)
     const flow = new FlowRow(connection.context, exchange, connection.exchanges)
     connection.exchanges += 1
+    if (connection.protocol?.encrypted === true) connection.tlsVersion = exchange.tlsVersion
     this.accounting.flows += 1
     const { evidence } = connection
     if (evidence !== null) {
@@ -323,10 +325,21 @@ export class DecodePipeline {
     this.#options.onFlow(flow)
   }
 
+  /**
+   * A socket that carries a captured TLS object says so when it closes. Where that was not seen, the hello that went by
+   * before the two were known to belong together must not become a flow beside those of the plaintext.
+   */
+  #mayBeMuted(connection: Connection, reason: CloseReason): boolean {
+    if (connection.info.source !== 'socket' || connection.exchanges > 0 || connection.protocol?.encrypted !== true)
+      return false
+    return reason === 'input_end' || reason === 'idle' || reason === 'evicted'
+  }
+
   #closed(connection: Connection, reason: CloseReason): void {
     for (const half of [connection.toServer, connection.toClient]) {
       this.#flushHeld(connection, half, Number.POSITIVE_INFINITY)
     }
+    if (this.#mayBeMuted(connection, reason)) this.#driver.forget(connection, 'encrypted')
     this.#driver.close(connection, reason)
     connection.staysUnbound = true
     this.#releaseUnbound(connection)

@@ -27,6 +27,8 @@ export class Half {
   broken = false
   /** Its first bytes are no protocol's. */
   refused = false
+  /** A protocol claims its first bytes weakly, and another may yet be surer. */
+  claimed = false
   probes = 0
   held: Segment[] = NO_SEGMENTS
   heldBytes = 0
@@ -158,6 +160,7 @@ export class Half {
         (cursor.midway ? 64 : 0) |
         (cursor.waits ? 128 : 0),
     )
+    out.bool(this.claimed)
     for (const name of SAVED_NUMBERS) out.number(this[name])
     out.number(cursor.neededBytes)
     out.number(cursor.searchedBytes)
@@ -186,6 +189,7 @@ export class Half {
     cursor.ended = (bits & 32) !== 0
     cursor.midway = (bits & 64) !== 0
     cursor.waits = (bits & 128) !== 0
+    this.claimed = state.bool()
     for (const name of SAVED_NUMBERS) this[name] = state.number()
     cursor.neededBytes = state.number()
     cursor.searchedBytes = state.number()
