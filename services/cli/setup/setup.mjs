@@ -21,7 +21,7 @@ const TEST_PACKAGES = [
   'python3-psycopg',
 ]
 /** For npm run bench. */
-const BENCH_PACKAGES = ['tshark', 'wrk']
+const BENCH_PACKAGES = ['tshark', 'wrk', 'openjdk-17-jre-headless', 'maven']
 
 /** In dpkg-query's own notation. */
 const STATUS_FORMAT = '$' + '{Status}'
