@@ -89,6 +89,11 @@ export class Connection {
     this.toClient = toServer
   }
 
+  /** Memory held for bytes that wait. */
+  get ownBytes(): number {
+    return this.toServer.ownBytes + this.toClient.ownBytes
+  }
+
   get closed(): boolean {
     return this.reset || (this.toServer.ended && this.toClient.ended)
   }

@@ -23,6 +23,9 @@ import { nameEnds } from './naming.js'
 import type { FlowPolicy } from './policy.js'
 import type { Half } from './reassembler.js'
 
+/** Below this in one direction the other cannot make the connection too large. */
+const HALF_BYTES_LOOKED_AT = limits.CONNECTION_BYTES_MAX / 4
+
 export interface PipelineOptions {
   readonly protocols: readonly Protocol[]
   readonly policy: FlowPolicy
@@ -210,6 +213,10 @@ export class DecodePipeline {
     if (connection.unbound.length > 0 && timeUs - connection.unboundSinceUs > limits.UNBOUND_US_MAX) {
       connection.staysUnbound = true
       this.#releaseUnbound(connection)
+    }
+    // One connection must not take the memory of many: waiting bytes, and segments held back.
+    if (half.ownBytes > HALF_BYTES_LOOKED_AT && connection.ownBytes > limits.CONNECTION_BYTES_MAX) {
+      return this.#connections.close(connection, 'evicted')
     }
     if (connection.closed) this.#connections.close(connection, connection.reset ? 'reset' : 'closed')
   }

@@ -12,6 +12,8 @@ import { HELD_BYTES_MAX, HELD_SEGMENTS_MAX } from './limits.js'
 const OWN_BYTES_MIN = 512
 /** A buffer that grew beyond this for one long frame is not kept for the next. */
 const OWN_BYTES_KEPT = 16 * 1024
+/** A buffer beyond this is given up for a smaller one while it holds little. */
+const OWN_BYTES_LARGE = 256 * 1024
 
 export class Half {
   readonly #accounting: Accounting
@@ -73,6 +75,11 @@ export class Half {
     const cursor = this.cursor
     if (cursor.pos === cursor.end) this.clear()
     else if (cursor.bytes !== this.#own) this.#makeRoom(0)
+    else if (cursor.bytes.length > OWN_BYTES_LARGE && cursor.bytes.length > 4 * cursor.length) {
+      // It grew for one large segment; a few bytes of the next frame must not hold on to it.
+      this.#replaceOwn(null)
+      this.#makeRoom(0)
+    }
   }
 
   /** Forgets the window. */
@@ -130,7 +137,7 @@ export class Half {
     let own = this.#own
     if (own !== null && cursor.bytes === own && cursor.end + more <= own.length) return
     if (own === null || own.length < left + more) {
-      own = Buffer.allocUnsafeSlow(Math.max(OWN_BYTES_MIN, 2 * (left + more)))
+      own = Buffer.allocUnsafeSlow(Math.max(OWN_BYTES_MIN, grown(left + more)))
     }
     cursor.bytes.copy(own, 0, cursor.pos, cursor.end)
     const moved = cursor.pos
@@ -227,6 +234,11 @@ const SAVED_NUMBERS = [
   'skippedBytes',
   'gapBytes',
 ] as const
+/** Doubled while small; a large one gets a quarter more, so that what waits is most of what is held. */
+function grown(size: number): number {
+  return size <= OWN_BYTES_LARGE / 2 ? 2 * size : size + (size >> 2)
+}
+
 const EMPTY: Buffer = Buffer.alloc(0)
 const NO_SEGMENTS: Segment[] = []
 Object.freeze(NO_SEGMENTS)

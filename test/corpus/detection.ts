@@ -38,9 +38,9 @@ const TSHARK_NAMES: readonly (readonly [string, string])[] = [
 ]
 /** Groups that are named otherwise than the protocol in them. */
 const GROUPS: Readonly<Record<string, string>> = { 'http1-evader': 'http1', grpc: 'http2' }
-/** Filed as other things, these hold real HTTP/1 messages, which tshark's summary of 4.0 does not tell. */
+/** Filed as other things, these hold real HTTP/1 messages in some connections, which tshark's summary does not tell. */
 const HOLDS_HTTP =
-  /(soap|xiaomi|no_referer|output-eve-anomaly-02|detect-uricontent-07|ipv6-http-atomic-frag|protocol-change-failed-event)\.pcap$/
+  /(soap|xiaomi|no_referer|output-eve-anomaly-02|detect-uricontent-07|ipv6-http-atomic-frag|protocol-change-failed-event)\.pcap #/
 const STREAM_BYTES_MAX = 1 << 20
 
 export async function confusions(): Promise<Confusion[]> {
@@ -53,7 +53,7 @@ export async function confusions(): Promise<Confusion[]> {
       if (bytes === 0 || bytes > STREAM_BYTES_MAX) continue
       const known = truths.get(endsOf(segments[0].connection))
       // Not in the list: tshark did not understand it either.
-      const truth = HOLDS_HTTP.test(file.path) ? 'http1' : (known ?? (file.group === 'detect-negative' ? OTHER : ''))
+      const truth = known ?? (file.group === 'detect-negative' ? OTHER : '')
       if (truth === '') continue
       const name = `${file.path} #${i}`
       const apart = hidden(atTimesApart(segments))
@@ -94,6 +94,7 @@ function truthsOf({ fullPath, group }: CorpusFile): Map<string, string> {
 /** An inner protocol counts only where nothing carries it that we do not undo. */
 function summaryTruth(stacks: readonly string[]): string {
   const names = new Set(stacks.flatMap((stack) => stack.split(':')))
+  if (names.has('socks')) return OTHER
   return TSHARK_NAMES.find(([theirs]) => names.has(theirs))?.[1] ?? OTHER
 }
 
@@ -135,7 +136,8 @@ function count(
 ): void {
   const seen = recognised(observed)
   // After STARTTLS and its like both are true.
-  const truth = seen === 'tls' && segments.some(({ payload }) => isTlsRecord(payload)) ? 'tls' : filedAs
+  const toTls = seen === 'tls' && segments.some(({ payload }) => isTlsRecord(payload))
+  const truth = toTls ? 'tls' : seen === 'http1' && HOLDS_HTTP.test(name) ? 'http1' : filedAs
   const row = counts.get(truth) ?? new Map<string, number>()
   counts.set(truth, row)
   row.set(seen, (row.get(seen) ?? 0) + 1)
