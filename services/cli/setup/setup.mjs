@@ -19,6 +19,7 @@ const TEST_PACKAGES = [
   'redis-server',
   'postgresql',
   'python3-psycopg',
+  'bind9-dnsutils',
 ]
 /** For npm run bench. */
 const BENCH_PACKAGES = ['tshark', 'wrk', 'openjdk-17-jre-headless', 'maven']
