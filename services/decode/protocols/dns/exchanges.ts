@@ -34,6 +34,13 @@ function attrsOf(message: DnsMessage): Record<string, string> {
   return attrs
 }
 
+/** Of a pair: what the response says, and what only the query does: how often it was sent, the records of an update. */
+function pairAttrs(message: DnsMessage, query: Readonly<Record<string, string>>): Record<string, string> {
+  const attrs = attrsOf(message)
+  for (const name in query) if (attrs[name] === undefined && name !== 'dns.flags') attrs[name] = query[name]
+  return attrs
+}
+
 function addSections(attrs: Record<string, string>, message: DnsMessage): void {
   if (message.flags !== '') attrs['dns.flags'] = message.flags
   if (message.answerCount > 0) attrs['dns.answer_count'] = String(message.answerCount)
@@ -42,6 +49,8 @@ function addSections(attrs: Record<string, string>, message: DnsMessage): void {
   if (message.additionals !== '') attrs['dns.additionals'] = message.additionals
   if (message.texts !== '') attrs['dns.texts'] = message.texts
 }
+
+const NO_ATTRS: Readonly<Record<string, string>> = {}
 
 /** What the response says goes into the exchange of its query. */
 export function setResponse(exchange: Exchange, message: DnsMessage, sizeBytes: number, timeUs: number): void {
@@ -53,10 +62,7 @@ export function setResponse(exchange: Exchange, message: DnsMessage, sizeBytes: 
   exchange.respEndUs = timeUs
   if (message.cut) exchange.truncated = true
   if (!message.wellFormed && exchange.anomalies.length === 0) exchange.anomalies = ['dns.malformed']
-  if (exchange.attrs !== null) {
-    delete exchange.attrs['dns.flags']
-    addSections(exchange.attrs, message)
-  }
+  exchange.attrs = pairAttrs(message, exchange.attrs ?? NO_ATTRS)
 }
 
 /** FORMERR, NXDOMAIN and what prerequisites of an update say lie with the question; the others with the server. */

@@ -7,7 +7,7 @@
  *     flags    = QR opcode[4] AA TC RD RA Z AD CD rcode[4]
  */
 
-import { read, readName } from './name_reader.js'
+import { read, readName, skipName } from './name_reader.js'
 import { className, isKnownClass, isKnownOpcode, isKnownType, QUERY, typeName, UPDATE } from './names.js'
 import { isText, rdataText, TEXT_CHARS_MAX } from './rdata.js'
 
@@ -127,16 +127,15 @@ function readRecords(
   let text = ''
   let broken = false
   for (let i = 0; i < records && !broken; i++) {
-    if (!readName(bytes, from, at, end)) broken = true
-    const { next } = read
-    if (broken || next + 10 > end) {
+    const next = skipName(bytes, from, at, end)
+    if (next < 0 || next + 10 > end) {
       broken = true
       break
     }
     const type = bytes.readUInt16BE(next)
     const data = next + 10
     const to = data + bytes.readUInt16BE(next + 8)
-    if (message.name === '' && section === 0) {
+    if (message.name === '' && section === 0 && readName(bytes, from, at, end)) {
       message.name = read.name
       setType(message, type, bytes.readUInt16BE(next + 2))
     }

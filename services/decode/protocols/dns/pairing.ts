@@ -20,8 +20,6 @@ const EARLY_US_MAX = 2_000_000
 interface Waiting {
   readonly exchange: Exchange
   readonly id: number
-  /** Name and type, in lower case: servers may change the case of letters, and do (draft-vixie-dnsext-dns0x20). */
-  readonly question: string
   /** AXFR and IXFR are answered in several messages; how many came. */
   readonly transfer: boolean
   messages: number
@@ -102,12 +100,11 @@ export class Pairing {
   /** The oldest query that this answers; a response without a question (mDNS, later parts of a transfer) goes by its id. */
   #find(message: DnsMessage): number {
     const pending = this.#pending
-    let question = ''
     for (let i = 0; i < pending.length; i++) {
       if (pending[i].id !== message.id) continue
       if (message.questions === 0) return i
-      if (question === '') question = questionOf(message)
-      if (pending[i].question === question) return i
+      const { method, resource } = pending[i].exchange
+      if (method === message.type && sameName(resource, message.name)) return i
     }
     return -1
   }
@@ -179,16 +176,17 @@ export class Pairing {
 
 function waitingOf(message: DnsMessage, stream: boolean): Waiting {
   const transfer = stream && (message.type === 'AXFR' || message.type === 'IXFR')
-  const exchange = exchangeOf(message)
-  return { exchange, id: message.id, question: questionOf(message), transfer, messages: 0, lost: false }
+  return { exchange: exchangeOf(message), id: message.id, transfer, messages: 0, lost: false }
 }
 
-function questionOf(message: DnsMessage): string {
-  return `${message.type} ${message.name.toLowerCase()}`
+/** Servers may change the case of letters, and do (draft-vixie-dnsext-dns0x20). */
+function sameName(one: string, other: string): boolean {
+  return one === other || (one.length === other.length && one.toLowerCase() === other.toLowerCase())
 }
 
 function matches(one: Waiting, other: Waiting): boolean {
-  return one.id === other.id && one.question === other.question
+  const { method, resource } = other.exchange
+  return one.id === other.id && one.exchange.method === method && sameName(one.exchange.resource, resource)
 }
 
 /** A transfer begins and ends with the zone's SOA (RFC 5936 section 2.2); one alone says that nothing changed (RFC 1995). */
