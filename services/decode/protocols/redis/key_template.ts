@@ -9,10 +9,13 @@ const TEMPLATE_CHARS_MAX = 120
 const WORD_CHARS_MAX = 32
 const PARTS_MAX = 10
 
+/** Has dots of its own. */
+const ADDRESS = /[^:/|{}\s]+@[^:/|{}\s]+/g
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 const HEX = /^(?=.*\d)[0-9a-f]{8,}$/i
 
-export function keyTemplate(key: string): string {
+export function keyTemplate(sent: string): string {
+  const key = sent.includes('@') ? sent.replace(ADDRESS, '{email}') : sent
   const size = key.length
   let template = ''
   let parts = 0
@@ -46,7 +49,7 @@ function part(key: string, from: number, to: number): string {
       digits += 1
       if (!wasDigit) runs += 1
     } else if ((code >= 65 && code <= 90) || (code >= 97 && code <= 122)) letters += 1
-    else if (code !== 95 && code !== 45) return key.slice(from, to).includes('@') ? '{email}' : '{token}'
+    else if (code !== 95 && code !== 45) return '{token}'
     wasDigit = digit
   }
   const size = to - from

@@ -1,0 +1,118 @@
+/** What goldens cannot play: bounds, what is refused, and what no policy lets through. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Cursor } from '../../../core/cursor.js'
+import type { Exchange } from '../../../core/exchange.js'
+import { BAD, type Decoder, NO, WITHDRAW } from '../../../core/protocol.js'
+import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
+import { StateWriter } from '../../../core/state.js'
+import { keyTemplate } from './key_template.js'
+import { PENDING_MAX } from './pairing.js'
+import { REDIS_PRIVACY } from './privacy.js'
+import { redis } from './redis.js'
+
+function command(...args: string[]): string {
+  return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`
+}
+
+function open(): { exchanges: Exchange[]; decoder: Decoder } {
+  const exchanges: Exchange[] = []
+  const out = { exchange: (each: Exchange) => exchanges.push(each) }
+  return { exchanges, decoder: redis.open(out, { transport: 'tcp', handover: null }) }
+}
+
+/** Answers the last verdict. */
+function say(decoder: Decoder, direction: Direction, text: string, timeUs: number): number {
+  const cursor = Cursor.over(Buffer.from(text), timeUs)
+  while (cursor.length > 0) {
+    const consumed = decoder.parse(direction, cursor)
+    if (consumed <= 0) return consumed
+    cursor.pos += consumed
+  }
+  return 1
+}
+
+test('a pipeline deeper than what is kept: the first are answered, nothing shifts, and memory is bounded', () => {
+  const { exchanges, decoder } = open()
+  const count = PENDING_MAX + 500
+  for (let i = 0; i < count; i++) say(decoder, TO_SERVER, command('GET', `key:${i}`), 1000)
+  const state = new StateWriter()
+  decoder.save(state)
+  for (let i = 0; i < count; i++) say(decoder, TO_CLIENT, i === 7 ? '-ERR x\r\n' : '$1\r\nv\r\n', 2000)
+  say(decoder, TO_SERVER, command('GET', 'after'), 3000)
+  say(decoder, TO_CLIENT, '-WRONGTYPE x\r\n', 4000)
+  assert.equal(exchanges.length, count + 1)
+  assert.equal(exchanges.filter((each) => each.anomalies.includes('redis.too_many_pending')).length, 500)
+  assert.equal(exchanges.find((each) => each.resource === 'key:7')?.error, 'ERR')
+  assert.equal(exchanges.find((each) => each.resource === 'key:8')?.error, '')
+  assert.equal(exchanges.find((each) => each.resource === 'after')?.error, 'WRONGTYPE')
+})
+
+test('passwords reach no exchange, whatever the policy', () => {
+  const { exchanges, decoder } = open()
+  const commands = [
+    command('AUTH', 's3cret'),
+    command('auth', 'bob', 's3cret'),
+    command('HELLO', '3', 'AUTH', 'bob', 's3cret'),
+    command('CONFIG', 'SET', 'requirepass', 's3cret'),
+    command('CONFIG', 'SET', 'maxmemory', '1', 'masterauth', 's3cret'),
+    command('ACL', 'SETUSER', 'bob', 'on', '>s3cret', '#s3cret'),
+    command('MIGRATE', 'h', '1', 'k', '0', '1', 'AUTH', 's3cret'),
+    command('MIGRATE', 'h', '1', 'k', '0', '1', 'AUTH2', 'bob', 's3cret'),
+    'AUTH s3cret\r\n',
+    command('AUHT', 'password', 's3cret').replace('AUHT', 'AUTX'),
+    command('SENTINEL', 'SET', 'm', 'auth-pass', 's3cret'),
+  ]
+  for (const each of commands) say(decoder, TO_SERVER, each, 1000)
+  decoder.close('closed', 2000)
+  assert.equal(exchanges.length, commands.length)
+  for (const each of exchanges) {
+    if (each.method === 'AUTX') continue
+    assert.ok(!JSON.stringify(each).includes('s3cret'), JSON.stringify(each))
+  }
+})
+
+test('templates keep words only', () => {
+  for (const [key, template] of [
+    ['user:1234:cart', 'user:{id}:cart'],
+    ['session:550e8400-e29b-41d4-a716-446655440000', 'session:{uuid}'],
+    ['mail:bob@example.com', 'mail:{email}'],
+    ['cache/3f2a9c81d0', 'cache/{hex}'],
+    [':1:factorial_50', ':{id}:factorial_{id}'],
+    ['{user1000}.following', '{user{id}}.following'],
+    ['a b', '{token}'],
+    ['v1a2b3c', '{token}'],
+  ]) {
+    assert.equal(keyTemplate(key), template)
+    assert.equal(REDIS_PRIVACY.maskResource(key), template)
+  }
+  assert.ok(!REDIS_PRIVACY.attrsKept.has('db.query.text'))
+})
+
+test('what is almost RESP is refused', () => {
+  for (const text of [
+    '*1\n$4\nPING\n',
+    '*1\r\n$5\r\nPING\r\n',
+    '*01\r\n$4\r\nPING\r\n',
+    '*1\r\n$-1\r\n',
+    '*2\r\n$3\r\nGET\r\n:1\r\n',
+    '* OK IMAP4rev1 ready\r\n',
+    '*1\r\n$4\r\n\x00\x01\x02\x03\r\n',
+    'EHLO\x00\r\n',
+  ]) {
+    assert.equal(redis.probe(Cursor.over(Buffer.from(text, 'latin1')), TO_SERVER), NO, JSON.stringify(text))
+  }
+  assert.equal(redis.probe(Cursor.over(Buffer.from('+OK POP3 ready\r\n')), TO_CLIENT), NO)
+  const { exchanges, decoder } = open()
+  say(decoder, TO_SERVER, command('PING'), 1000)
+  assert.equal(say(decoder, TO_CLIENT, 'HTTP/1.1 400 Bad Request\r\n\r\n', 2000), WITHDRAW)
+  decoder.close('switched', 2000)
+  assert.equal(exchanges.length, 0)
+})
+
+test('nesting without end is refused', () => {
+  const { decoder } = open()
+  say(decoder, TO_SERVER, command('PING') + command('PING'), 1000)
+  say(decoder, TO_CLIENT, '+PONG\r\n', 2000)
+  assert.equal(say(decoder, TO_CLIENT, '*1\r\n'.repeat(100), 2000), BAD)
+})
