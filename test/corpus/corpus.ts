@@ -20,11 +20,20 @@ const CAPTURE = /\.(pcap|pcapng|trace|cap|pcap\.gz)$/
 
 /** Captures of the named groups. */
 export function corpusFiles(...groups: string[]): CorpusFile[] {
+  return filesOf(groups, CAPTURE)
+}
+
+/** What is no capture: JSON of header blocks. */
+export function corpusStories(group: string): CorpusFile[] {
+  return filesOf([group], /\.json\.gz$/)
+}
+
+function filesOf(groups: readonly string[], names: RegExp): CorpusFile[] {
   if (NO_CORPUS) return []
   const files: CorpusFile[] = []
   for (const line of readFileSync(join(CORPUS, 'INDEX.tsv'), 'utf8').split('\n').slice(1)) {
     const [path, , , , group, , , , notes] = line.split('\t')
-    if (!path || !groups.includes(group) || !CAPTURE.test(path)) continue
+    if (!path || !groups.includes(group) || !names.test(path)) continue
     files.push({ path, fullPath: join(CORPUS, path), group, notes: notes ?? '' })
   }
   return files

@@ -1,5 +1,6 @@
 /** HTTP/1.0 and 1.1 (RFC 9110, RFC 9112), and 0.9 where nothing else fits. */
 import type { Cursor } from '../../../core/cursor.js'
+import { Exchange } from '../../../core/exchange.js'
 import {
   type CloseReason,
   type Decoder,
@@ -13,7 +14,7 @@ import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 import { PairingByOrder } from '../pairing/by_order.js'
-import { findMessage, isResponse, probeHead } from './probe.js'
+import { findMessage, isHttp2Preface, isResponse, probeHead } from './probe.js'
 import { RequestSide } from './request_side.js'
 import { ResponseSide } from './response_side.js'
 
@@ -50,6 +51,10 @@ class Http1Decoder implements Decoder {
 
   parse(direction: Direction, input: Cursor): number {
     if (this.#responses.switching !== null) return SWITCH
+    if (direction === TO_SERVER && this.#requests.idle && isHttp2Preface(input)) {
+      this.#responses.switching = { protocol: 'http2', exchange: new Exchange() }
+      return SWITCH
+    }
     return direction === TO_SERVER ? this.#requests.parse(input) : this.#responses.parse(input)
   }
 

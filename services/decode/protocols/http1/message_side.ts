@@ -159,6 +159,11 @@ export abstract class MessageSide {
     this.#openFields(pending)
   }
 
+  /** Between two messages. */
+  get idle(): boolean {
+    return this.current === null && this.#fields === null
+  }
+
   get inFields(): boolean {
     return this.#fields !== null
   }

@@ -1,0 +1,62 @@
+/** Examples of RFC 7541 appendix C, and a decoder that joins late. The stories of http2jp are in test/corpus/hpack.test.ts. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HPACK_BAD, HPACK_OK, HpackDecoder } from './decoder.js'
+import { huffmanText } from './huffman.js'
+
+function fields(decoder: HpackDecoder, hex: string): string[] {
+  const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex')
+  const said: string[] = []
+  const sink = {
+    field: (name: string, value: string) => said.push(`${name}=${value}`),
+    unknown: (name: string | null) => said.push(`${name ?? '?'}=?`),
+  }
+  assert.equal(decoder.decode(bytes, 0, bytes.length, sink), HPACK_OK)
+  return said
+}
+
+const FIRST = '8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff'
+const SECOND = '8286 84be 5886 a8eb 1064 9cbf'
+const THIRD = '8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf'
+
+test('three requests of RFC 7541 C.4, Huffman-coded', () => {
+  const decoder = new HpackDecoder()
+  assert.deepEqual(fields(decoder, FIRST), [':method=GET', ':scheme=http', ':path=/', ':authority=www.example.com'])
+  assert.deepEqual(fields(decoder, SECOND).slice(3), [':authority=www.example.com', 'cache-control=no-cache'])
+  assert.deepEqual(fields(decoder, THIRD), [
+    ':method=GET',
+    ':scheme=https',
+    ':path=/index.html',
+    ':authority=www.example.com',
+    'custom-key=custom-value',
+  ])
+})
+
+test('joined late: what was added since is exact, what is older is unknown', () => {
+  const decoder = new HpackDecoder()
+  decoder.forget()
+  assert.deepEqual(fields(decoder, SECOND), [':method=GET', ':scheme=http', ':path=/', '?=?', 'cache-control=no-cache'])
+  assert.deepEqual(fields(decoder, THIRD), [
+    ':method=GET',
+    ':scheme=https',
+    ':path=/index.html',
+    '?=?',
+    'custom-key=custom-value',
+  ])
+  assert.deepEqual(fields(decoder, 'be bf'), ['custom-key=custom-value', 'cache-control=no-cache'])
+})
+
+test('every byte both ways through the code', () => {
+  // `Huffman` of RFC examples, and all printable text by way of the decoder's own strictness.
+  assert.equal(huffmanText(Buffer.from('f1e3c2e5f23a6ba0ab90f4ff', 'hex'), 0, 12), 'www.example.com')
+  assert.equal(huffmanText(Buffer.from('aec3771a4b', 'hex'), 0, 5), 'private')
+  assert.equal(huffmanText(Buffer.alloc(0), 0, 0), '')
+})
+
+test('bytes that are no header block are refused', () => {
+  const sink = { field: () => {}, unknown: () => {} }
+  for (const hex of ['80', 'be', '40', '4005', '41ff', '7fffffffffffff', '0085ffffffffff', '4082ffff01']) {
+    const bytes = Buffer.from(hex, 'hex')
+    assert.equal(new HpackDecoder().decode(bytes, 0, bytes.length, sink), HPACK_BAD, hex)
+  }
+})
