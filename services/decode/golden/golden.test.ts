@@ -63,6 +63,16 @@ function resumed(golden: Golden, whole: Observed, seen: Observed, lost: Segment,
   }
 }
 
+/** For streams; a datagram is whole or lost. */
+function anyCut(golden: Golden, segments: readonly Segment[], expected: readonly string[]): void {
+  const uncut = flowsOf(segments)
+  for (const pieceBytes of PIECES) assert.deepEqual(flowsOf(cut(segments, pieceBytes)), uncut, `${pieceBytes} bytes`)
+  for (const [i, { length }] of segments.entries()) {
+    for (const at of steps(length, CUTS_MAX)) assert.deepEqual(flowsOf(cutAt(segments, i, at)), uncut, `${i}, ${at}`)
+  }
+  assert.deepEqual(flowTexts(flowsOf(joined(segments)), golden.flows), expected, 'segments joined')
+}
+
 function plays(protocol: Protocol, golden: Golden): void {
   const name = `${protocol.name} ${golden.name}`
   const segments = segmentsOf(golden)
@@ -73,14 +83,7 @@ function plays(protocol: Protocol, golden: Golden): void {
     assert.ok(golden.why !== '', 'says why it matters')
     assert.deepEqual(flowTexts(flowsOf(segments), golden.flows), expected)
   })
-  test(`${name}: however it is cut`, { skip: !stream }, () => {
-    const uncut = flowsOf(segments)
-    for (const pieceBytes of PIECES) assert.deepEqual(flowsOf(cut(segments, pieceBytes)), uncut, `${pieceBytes} bytes`)
-    for (const [i, { length }] of segments.entries()) {
-      for (const at of steps(length, CUTS_MAX)) assert.deepEqual(flowsOf(cutAt(segments, i, at)), uncut, `${i}, ${at}`)
-    }
-    assert.deepEqual(flowTexts(flowsOf(joined(segments)), golden.flows), expected, 'segments joined')
-  })
+  if (stream) test(`${name}: however it is cut`, () => anyCut(golden, segments, expected))
   test(`${name}: state saved and restored before every call`, () => {
     const protocols = PROTOCOLS.map((each) => restoring(each))
     assert.deepEqual(flowsOf(segments, protocols), flowsOf(segments))
