@@ -6,8 +6,11 @@
 import type { HeaderList, Outcome } from './exchange.js'
 import type { CaptureSide, Transport } from './segment.js'
 
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 export const DECODER_VERSION = '0.1.0'
+
+/** How far a call went; `unknown` where the ends are not known well enough. */
+export type Scope = 'same_node' | 'same_zone' | 'cross_zone' | 'cross_region' | 'other_cluster' | 'internet' | 'unknown'
 
 export type WorkloadKind = 'unknown' | 'pod' | 'service' | 'node' | 'external'
 
@@ -109,6 +112,9 @@ export interface Flow {
   seg_last: number
   in_partition: number
   batch_first: number
+  client_region: string
+  server_region: string
+  scope: Scope
 }
 
 const column = (kind: ColumnKind, ...names: (keyof Flow)[]): FlowColumn[] => names.map((name) => ({ name, kind }))
@@ -160,4 +166,5 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   ...column('u64', 'seg_first', 'seg_last'),
   ...column('u16', 'in_partition'),
   ...column('u64', 'batch_first'),
+  ...column('text', 'client_region', 'server_region', 'scope'),
 ]

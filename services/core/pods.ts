@@ -1,8 +1,9 @@
 /** Who had an address or a container, and when: what flows are named with. */
-import type { WorkloadKind } from './flow.js'
 
-/** Still valid: no end is known. µs since 1970, beyond every capture. */
-export const STILL_VALID_US: number = Number.MAX_SAFE_INTEGER
+/** Still valid: no end is known. µs since 1970, beyond every capture; the largest that all Avro readers take. */
+export const STILL_VALID_US: number = Number.MAX_SAFE_INTEGER - 1
+
+export type IdentityKind = 'pod' | 'service' | 'node' | 'namespace'
 
 export interface IdentityContainer {
   /** As runtimes and cgroups name it: 64 hex digits. */
@@ -10,11 +11,14 @@ export interface IdentityContainer {
   readonly name: string
 }
 
-/** One life of one pod, service or node. A change of what is known of it is the same identity with the same key again. */
+/**
+ * One life of one pod, service, node or namespace. A change of what is known of it is the same identity with the same key
+ * again; with other addresses it is another life of the same object, with a key of its own.
+ */
 export interface Identity {
-  /** Unique in its cluster: the object's uid. */
+  /** Unique in its cluster: the object's uid, for later lives with a number behind it. */
   readonly key: string
-  readonly kind: Exclude<WorkloadKind, 'unknown' | 'external'>
+  readonly kind: IdentityKind
   readonly cluster: string
   readonly namespace: string
   /** Name of the object itself. */
@@ -28,10 +32,21 @@ export interface Identity {
   /** The service's name; of a pod the service it belongs to, where that is exactly one. */
   readonly service: string
   readonly serviceAccount: string
+  /** Of a pod: its uid as cgroups name it; '' otherwise. */
+  readonly podUid: string
   /** Addresses that are this one's alone while it is valid. */
   readonly addresses: readonly string[]
   readonly containers: readonly IdentityContainer[]
   /** µs since 1970. `from` inclusive, `to` exclusive. */
   readonly validFromUs: number
   readonly validToUs: number
+}
+
+/** How far a cluster has been followed: what happened there up to `untilUs` has been told. */
+export interface Followed {
+  readonly cluster: string
+  /** Clusters that route each other's addresses and use none twice share a name; '' = this one is alone. */
+  readonly network: string
+  /** µs since 1970. */
+  readonly untilUs: number
 }

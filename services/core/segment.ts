@@ -59,6 +59,8 @@ export class ConnectionInfo {
   comm = ''
   cgroupId = 0n
   containerId = ''
+  /** Uid of the pod, as the kubelet names its cgroups by it. */
+  podUid = ''
   tlsVersion = ''
   cluster = ''
   node = ''

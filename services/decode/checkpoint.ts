@@ -8,7 +8,7 @@ import type { Accounting } from './accounting.js'
 import { Connection, type Stage } from './connection.js'
 import { Evidence } from './evidence.js'
 
-const VERSION = 2
+const VERSION = 3
 
 export function saveConnection(connection: Connection): Buffer {
   const out = new StateWriter()
@@ -131,6 +131,7 @@ const INFO_TEXTS = [
   'serverIp',
   'comm',
   'containerId',
+  'podUid',
   'tlsVersion',
   'cluster',
   'node',

@@ -1,6 +1,7 @@
 /** Builds the stored row from an exchange and its connection. */
 import type { Exchange, HeaderList } from '../core/exchange.js'
-import { DECODER_VERSION, type Flow, SCHEMA_VERSION, type WorkloadKind } from '../core/flow.js'
+import { DECODER_VERSION, type Flow, SCHEMA_VERSION, type Scope, type WorkloadKind } from '../core/flow.js'
+import type { Identity } from '../core/pods.js'
 import type { CaptureSide, ConnectionInfo, Transport } from '../core/segment.js'
 import { endpointOf } from './endpoints.js'
 import { type End, UNKNOWN_END } from './naming.js'
@@ -21,12 +22,14 @@ export class FlowContext {
   readonly tlsVersion: string
   readonly pid: number
   readonly comm: string
-  /** Set by `nameEnds`, good for flows of these times as long as the directory has this version. */
+  readonly podUid: string
+  /** Set by `nameEnds`. */
   client: End = UNKNOWN_END
   server: End = UNKNOWN_END
-  namedVersion = -1
-  namedFromUs = 0
-  namedToUs = 0
+  scope: Scope | '' = ''
+  /** The captured pod, as the view with this number knows it. */
+  own: Identity | null = null
+  ownView = -1
   readonly requestHeaders = new HeaderMemo()
   readonly responseHeaders = new HeaderMemo()
 
@@ -42,6 +45,7 @@ export class FlowContext {
     this.serverPort = turned ? info.clientPort : info.serverPort
     this.transport = info.transport
     this.container = info.containerId
+    this.podUid = info.podUid
     this.tlsVersion = info.tlsVersion
     this.pid = info.pid
     this.comm = info.comm
@@ -128,6 +132,9 @@ export class FlowRow implements Flow {
   seg_last = 0
   in_partition = 0
   batch_first = 0
+  client_region: string
+  server_region: string
+  scope: Flow['scope']
 
   constructor(context: FlowContext, exchange: Exchange, seq: number) {
     const { reqStartUs, reqEndUs, respStartUs, respEndUs } = exchange
@@ -197,6 +204,9 @@ export class FlowRow implements Flow {
     this.resp_headers = context.responseHeaders.eachOnce(exchange.respHeaders)
     this.pid = context.pid
     this.comm = context.comm
+    this.client_region = client.region
+    this.server_region = server.region
+    this.scope = context.scope === '' ? 'unknown' : context.scope
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import type { Exchange } from '../core/exchange.js'
 import type { Flow } from '../core/flow.js'
-import type { PodDirectory } from '../core/ports/pods.js'
+import type { PodDirectory, PodView } from '../core/ports/pods.js'
 import type { CloseReason, Protocol } from '../core/protocol.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { type Segment, SegmentFlag } from '../core/segment.js'
@@ -42,6 +42,8 @@ export interface PipelineOptions {
 export class DecodePipeline {
   readonly #options: PipelineOptions
   readonly #pods: PodDirectory | null
+  /** What flows are named by; made at the first push. */
+  #names: PodView | null = null
   readonly accounting = new Accounting()
   readonly #connections: Connections
   readonly #driver: Driver
@@ -64,9 +66,13 @@ export class DecodePipeline {
     )
   }
 
-  /** `offset`: of the message of klartext.segments that they came in. */
-  push(segments: readonly Segment[], offset = -1): void {
+  /**
+   * `offset`: of the message of klartext.segments that they came in. `knownUs`: the flows that come of them are named by what
+   * was known of pods at that time, by default by all that is known.
+   */
+  push(segments: readonly Segment[], offset = -1, knownUs: number = Number.POSITIVE_INFINITY): void {
     this.#offset = offset
+    if (this.#pods !== null) this.#names = this.#pods.at(knownUs)
     for (let i = 0; i < segments.length; i++) this.#segment(segments[i])
     this.accounting.segments += segments.length
     if (this.accounting.ownBytes > limits.OWN_BYTES_MAX) this.#connections.shrink()
@@ -80,6 +86,7 @@ export class DecodePipeline {
 
   /** Nothing more will come: open exchanges and connections are handed over as they stand. */
   finish(): void {
+    this.#names ??= this.#pods?.at(Number.POSITIVE_INFINITY) ?? null
     this.#connections.closeAll('input_end')
   }
 
@@ -317,7 +324,7 @@ export class DecodePipeline {
 
   #flow(connection: Connection, exchange: Exchange): void {
     if (connection.context === null) connection.context = new FlowContext(connection.info, connection.turned === 1)
-    nameEnds(connection.context, this.#pods, exchange.reqStartUs !== 0 ? exchange.reqStartUs : exchange.respStartUs)
+    nameEnds(connection.context, this.#names, exchange.reqStartUs !== 0 ? exchange.reqStartUs : exchange.respStartUs)
     const flow = new FlowRow(connection.context, exchange, connection.exchanges)
     connection.exchanges += 1
     if (connection.protocol?.encrypted === true) connection.tlsVersion = exchange.tlsVersion

@@ -204,6 +204,7 @@ export class Identities {
       region: '',
       service: '',
       serviceAccount: '',
+      podUid: '',
       addresses: [],
       containers: [],
       validFromUs: 0,

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import avro from 'avsc'
 import { REPO_ROOT } from '../core/repo_root.js'
 import { FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from '../core/wire/flow.js'
+import { POD_SCHEMA_ID, POD_SCHEMA_TEXT } from '../core/wire/pods.js'
 import { answer } from './answers.js'
 import { serveSchemas } from './server.js'
 import { releasedSchemas } from './subjects.js'
@@ -18,13 +19,18 @@ function checkBothWays(older: string, newer: string): void {
   typeOf(older).createResolver(typeOf(newer))
 }
 
-test('the schema of flows is the released one of its number: what consumers have been told is never changed', () => {
-  const released = RELEASED.find(({ id }) => id === FLOW_SCHEMA_ID)
-  assert.deepEqual(
-    JSON.parse(FLOW_SCHEMA_TEXT),
-    JSON.parse(released?.schema ?? 'null'),
-    'flow.avsc was changed: copy it to schemas/avro/released as the next version, name it in subjects.json and raise FLOW_SCHEMA_ID',
-  )
+test('each schema is the released one of its number: what consumers have been told is never changed', () => {
+  for (const [name, text, number] of [
+    ['flow', FLOW_SCHEMA_TEXT, FLOW_SCHEMA_ID],
+    ['pod', POD_SCHEMA_TEXT, POD_SCHEMA_ID],
+  ] as const) {
+    const released = RELEASED.find(({ id }) => id === number)
+    assert.deepEqual(
+      JSON.parse(text),
+      JSON.parse(released?.schema ?? 'null'),
+      `${name}.avsc was changed: copy it to schemas/avro/released as the next version, name it in subjects.json and raise its number`,
+    )
+  }
 })
 
 test('numbers are given once, versions count from 1, and each version reads and is read by all before it', () => {
@@ -70,7 +76,7 @@ test('the endpoints of a registry, and what it refuses', async () => {
     const { schema } = RELEASED[0]
     const subject = 'klartext.flows-value'
     const versions = RELEASED.filter((each) => each.subject === subject)
-    assert.deepEqual(await get('/subjects'), [200, [subject]])
+    assert.deepEqual(await get('/subjects'), [200, [subject, 'klartext.pods-value']])
     assert.deepEqual(await get(`/subjects/${subject}/versions`), [200, versions.map(({ version }) => version)])
     assert.deepEqual(await get(`/subjects/${encodeURIComponent(subject)}/versions/1`), [
       200,

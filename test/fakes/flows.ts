@@ -92,5 +92,8 @@ export function seededFlow(random: Random, seq: number, startUs: number): Flow {
     seg_last: 0,
     in_partition: 0,
     batch_first: 0,
+    client_region: 'eu',
+    server_region: 'eu',
+    scope: from % 6 === to % 6 ? 'same_node' : 'same_zone',
   }
 }

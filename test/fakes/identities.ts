@@ -15,6 +15,7 @@ export function identity(name: string, more: Partial<Identity>): Identity {
     region: 'eu-1',
     service: '',
     serviceAccount: 'default',
+    podUid: '',
     addresses: ['10.1.0.1'],
     containers: [],
     validFromUs: 0,

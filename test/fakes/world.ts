@@ -4,6 +4,7 @@
  */
 import type { Flow } from '../../services/core/flow.js'
 import { Random } from '../../services/core/random.js'
+import { scopeOf } from '../../services/decode/naming.js'
 import { seededFlow } from './flows.js'
 
 export interface CallOptions {
@@ -71,6 +72,7 @@ export class World {
       findings: [],
       ...more,
     }
+    base.scope = scope(base)
     const toServerUs = networkUs >> 1
     this.flows.push({
       ...base,
@@ -96,6 +98,17 @@ export class World {
     let i = 0
     for (let at = this.at(fromMinute); at < this.at(toMinute); at += seconds * 1_000_000) this.call(make(at, i++))
   }
+}
+
+function scope(flow: Flow): Flow['scope'] {
+  const end = (name: 'client' | 'server') => ({
+    kind: flow[`${name}_kind`],
+    cluster: flow[`${name}_cluster`],
+    region: flow[`${name}_region`],
+    zone: flow[`${name}_zone`],
+    node: flow[`${name}_node`],
+  })
+  return scopeOf(end('client'), end('server'), flow.client_ip, flow.server_ip)
 }
 
 /** A private address of its own for each name. */

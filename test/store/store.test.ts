@@ -81,7 +81,7 @@ test('rows survive kill -9, and the schema is applied once', async () => {
 
 test('the table has the columns of the flow, in their order', async () => {
   const columns = await text(
-    "SELECT name FROM system.columns WHERE database = 'klartext' AND table = 'flows' AND default_kind = '' ORDER BY position",
+    "SELECT name FROM system.columns WHERE database = 'klartext' AND table = 'flows' AND default_kind IN ('', 'DEFAULT') ORDER BY position",
   )
   assert.deepEqual(
     columns.split('\n'),

@@ -1,93 +1,117 @@
-/** A PodDirectory in memory, fed with identities as they become known: from Kubernetes, a topic, a test. */
+/** A PodDirectory in memory, fed with identities as they become known: from a topic, from Kubernetes, by a test. */
+import { isPublicAddress } from '../../core/address.js'
+import type { Followed, Identity } from '../../core/pods.js'
+import type { PodDirectory, PodSink, PodView, Unnamed } from '../../core/ports/pods.js'
+import { ClusterPods, upperBound } from './cluster_pods.js'
 
-import { type Identity, STILL_VALID_US } from '../../core/pods.js'
-import type { PodDirectory } from '../../core/ports/pods.js'
+/** Flows are named as of their first byte: a request that is decoded when it ends may have begun so much earlier. */
+export const KEPT_AFTER_END_US = 3600_000_000
+/** A view's number is the count of changes it knows, below this, and how often changes came in behind later ones, above it. */
+const COUNT_MAX = 2 ** 26
 
-/** Identities that ended longer ago are forgotten: later than that no segment is decoded live. */
-const KEPT_AFTER_END_US = 3600_000_000
-/** Lives of one address that are kept; more in the time above is a fault of the source. */
-const LIVES_MAX = 1024
-
-export class PodTable implements PodDirectory {
-  version = 0
-  readonly #byKey = new Map<string, Identity>()
-  readonly #byContainer = new Map<string, Identity>()
-  /** By cluster and address, in the order of their beginnings. */
-  readonly #byAddress = new Map<string, Map<string, Identity[]>>()
+export class PodTable implements PodDirectory, PodSink {
+  readonly #clusters = new Map<string, ClusterPods>()
+  /** When changes became known, ascending, without those that all views know. */
+  #changes: number[] = []
+  #knownToAll = 0
+  /** Changes behind later ones: with each, all views get other numbers. */
+  #late = 0
 
   get size(): number {
-    return this.#byKey.size
+    let size = 0
+    for (const cluster of this.#clusters.values()) size += cluster.size
+    return size
   }
 
-  /** Takes what is known of an identity; replaces what was known before under its key. */
-  put(identity: Identity): void {
-    this.version += 1
-    const key = `${identity.cluster}/${identity.key}`
-    const before = this.#byKey.get(key)
-    if (before !== undefined) this.#unlink(before)
-    this.#byKey.set(key, identity)
-    for (const { id } of identity.containers) this.#byContainer.set(id, identity)
-    for (const address of identity.addresses) this.#link(address, identity)
+  put(identity: Identity, knownUs = 0): void {
+    this.#of(identity.cluster).put(identity, knownUs)
+    this.#changed(knownUs)
   }
 
-  /** Forgets what ended long before `nowUs`. */
-  expire(nowUs: number): void {
-    for (const [key, identity] of this.#byKey) {
-      if (identity.validToUs > nowUs - KEPT_AFTER_END_US) continue
-      this.#unlink(identity)
-      this.#byKey.delete(key)
+  follow(followed: Followed, knownUs = 0): void {
+    this.#of(followed.cluster).follow(followed, knownUs)
+  }
+
+  remove(cluster: string, key: string): void {
+    this.#clusters.get(cluster)?.remove(key)
+    this.#late += 1
+  }
+
+  expire(knownUs: number): void {
+    const unseen = upperBound(this.#changes, knownUs)
+    this.#changes = this.#changes.slice(unseen)
+    this.#knownToAll += unseen
+    for (const cluster of this.#clusters.values()) cluster.expire(knownUs, knownUs - KEPT_AFTER_END_US)
+  }
+
+  at(knownUs = Number.POSITIVE_INFINITY): PodView {
+    const count = this.#knownToAll + upperBound(this.#changes, knownUs)
+    return new TableView(this.#clusters, knownUs, this.#late * COUNT_MAX + (count % COUNT_MAX))
+  }
+
+  #of(name: string): ClusterPods {
+    let cluster = this.#clusters.get(name)
+    if (cluster === undefined) {
+      cluster = new ClusterPods()
+      this.#clusters.set(name, cluster)
     }
+    return cluster
   }
 
-  byContainer(containerId: string): Identity | null {
-    return this.#byContainer.get(containerId) ?? null
+  #changed(knownUs: number): void {
+    const changes = this.#changes
+    if (changes.length === 0 || changes[changes.length - 1] <= knownUs) {
+      changes.push(knownUs)
+      return
+    }
+    changes.splice(upperBound(changes, knownUs), 0, knownUs)
+    this.#late += 1
+  }
+}
+
+class TableView implements PodView {
+  readonly number: number
+  readonly #clusters: ReadonlyMap<string, ClusterPods>
+  readonly #knownUs: number
+
+  constructor(clusters: ReadonlyMap<string, ClusterPods>, knownUs: number, number: number) {
+    this.#clusters = clusters
+    this.#knownUs = knownUs
+    this.number = number
   }
 
   /**
-   * Two lives of an address cannot overlap. Where the end of one is not known, the next one's beginning ends it; where both
-   * are known and overlap (times of Kubernetes are whole seconds), nobody knows whose the address was in between.
+   * The own cluster first. Another one's address means something here only where the two share a network, or where all the
+   * world agrees whose it is; and only if exactly one of them says so. One that is not followed any more says nothing, but
+   * for addresses it was known to have.
    */
-  byAddress(cluster: string, address: string, timeUs: number): Identity | null {
-    const lives = this.#byAddress.get(cluster)?.get(address)
-    if (lives === undefined) return null
-    let found: Identity | null = null
-    for (let i = lives.length - 1; i >= 0; i--) {
-      const life = lives[i]
-      if (life.validFromUs > timeUs || life.validToUs <= timeUs) continue
-      if (found === null) found = life
-      else if (life.validToUs !== STILL_VALID_US) return null
-    }
-    return found
+  byAddress(cluster: string, address: string, timeUs: number): Identity | Unnamed {
+    const own = this.#clusters.get(cluster)
+    const found = own === undefined ? 'nobody' : own.byAddress(address, timeUs, this.#knownUs)
+    if (found !== 'nobody') return found
+    return this.#elsewhere(own, address, timeUs)
   }
 
-  #link(address: string, identity: Identity): void {
-    let addresses = this.#byAddress.get(identity.cluster)
-    if (addresses === undefined) {
-      addresses = new Map()
-      this.#byAddress.set(identity.cluster, addresses)
+  #elsewhere(own: ClusterPods | undefined, address: string, timeUs: number): Identity | Unnamed {
+    const isPublic = isPublicAddress(address)
+    let found: Identity | Unnamed = own === undefined ? 'unknown' : 'nobody'
+    let count = 0
+    for (const other of this.#clusters.values()) {
+      const isShared = own !== undefined && own.network !== '' && own.network === other.network
+      if (other === own || !(isPublic || isShared)) continue
+      const there = other.byAddress(address, timeUs, this.#knownUs)
+      if (there === 'nobody' || (there === 'unknown' && !other.knows(address))) continue
+      found = there
+      count += 1
     }
-    const lives = addresses.get(address)
-    if (lives === undefined) {
-      addresses.set(address, [identity])
-      return
-    }
-    let at = lives.length
-    while (at > 0 && lives[at - 1].validFromUs > identity.validFromUs) at--
-    lives.splice(at, 0, identity)
-    if (lives.length > LIVES_MAX) lives.shift()
+    return count > 1 ? 'unknown' : found
   }
 
-  #unlink(identity: Identity): void {
-    for (const { id } of identity.containers) {
-      if (this.#byContainer.get(id) === identity) this.#byContainer.delete(id)
-    }
-    const addresses = this.#byAddress.get(identity.cluster)
-    for (const address of identity.addresses) {
-      const lives = addresses?.get(address)
-      const at = lives?.indexOf(identity) ?? -1
-      if (lives === undefined || at < 0) continue
-      lives.splice(at, 1)
-      if (lives.length === 0) addresses?.delete(address)
-    }
+  byContainer(cluster: string, containerId: string): Identity | null {
+    return this.#clusters.get(cluster)?.byContainer(containerId, this.#knownUs) ?? null
+  }
+
+  byPod(cluster: string, podUid: string): Identity | null {
+    return this.#clusters.get(cluster)?.byPod(podUid, this.#knownUs) ?? null
   }
 }

@@ -1,14 +1,34 @@
-import type { Identity } from '../pods.js'
+import type { Followed, Identity } from '../pods.js'
 
 /**
- * Names as of a time. Synchronous, since it is asked for every connection; what is not known, or not certain, is null and
- * never a guess.
+ * What is known of addresses and containers. Synchronous, since it is asked for every flow; what is not known, or not
+ * certain, is never guessed.
  */
 export interface PodDirectory {
-  /** Another number after every change: what was found before may be asked for again. */
-  readonly version: number
-  /** Who of this cluster had the address at that time (µs since 1970). */
-  byAddress(cluster: string, address: string, timeUs: number): Identity | null
+  /** As it was known at that time (µs since 1970): the same time gives the same names, whenever it is asked. */
+  at(knownUs: number): PodView
+}
+
+/** `nobody`: the cluster was followed, and nobody in it had the address. `unknown`: that cannot be said. */
+export type Unnamed = 'nobody' | 'unknown'
+
+export interface PodView {
+  /** Two views with the same number know the same identities. */
+  readonly number: number
+  /** Who had the address at that time (µs since 1970), as seen from within `cluster`. */
+  byAddress(cluster: string, address: string, timeUs: number): Identity | Unnamed
   /** Whose container this is; ids are never used again, so that no time is needed. */
-  byContainer(containerId: string): Identity | null
+  byContainer(cluster: string, containerId: string): Identity | null
+  byPod(cluster: string, podUid: string): Identity | null
+}
+
+/** Where a directory gets its knowledge from. */
+export interface PodSink {
+  /** Known since `knownUs`; replaces what was known under its key before that. */
+  put(identity: Identity, knownUs: number): void
+  follow(followed: Followed, knownUs: number): void
+  /** The identity with this key is of no use any more. */
+  remove(cluster: string, key: string): void
+  /** Nobody will ask any more what was known before `knownUs`, nor who had an address an hour before that. */
+  expire(knownUs: number): void
 }

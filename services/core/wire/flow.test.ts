@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import avro from 'avsc'
 import { FLOW_COLUMNS, type Flow } from '../flow.js'
 import { Random } from '../random.js'
+import { REPO_ROOT } from '../repo_root.js'
 import { decodeFlow, encodeFlow, FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from './flow.js'
 
 /** A flow with a different value in every column, at the ends of what a column may hold. */
@@ -54,6 +57,15 @@ function mapOf(pairs: readonly string[]): Record<string, string> {
   for (let i = 0; i < pairs.length; i += 2) map[pairs[i]] = pairs[i + 1]
   return map
 }
+
+test('messages of older schemas are read: what they do not have is as the schema says', () => {
+  const older = readFileSync(join(REPO_ROOT, 'schemas/avro/released/flow.1.avsc'), 'utf8')
+  const flow = someFlow(new Random(9))
+  const { req_headers, resp_headers } = flow
+  const stored = { ...flow, req_headers: mapOf(req_headers), resp_headers: mapOf(resp_headers) }
+  const bytes = Buffer.concat([Buffer.from([0, 0, 0, 0, 1]), avro.Type.forSchema(JSON.parse(older)).toBuffer(stored)])
+  assert.deepEqual({ ...decodeFlow(bytes) }, { ...flow, client_region: '', server_region: '', scope: 'unknown' })
+})
 
 test('a flow larger than all before it', () => {
   const flow = { ...someFlow(new Random(1)), resource: 'ü'.repeat(300_000) }

@@ -10,7 +10,9 @@ import { REPO_ROOT } from '../repo_root.js'
 import { AvroInput, AvroOutput, LastText } from './avro.js'
 
 /** Under which klartext's own schema registry serves flow.avsc; another schema gets another number. */
-export const FLOW_SCHEMA_ID = 1
+export const FLOW_SCHEMA_ID = 2
+/** Numbers of released schemas that are read as well, and how many columns each has. Columns are only ever added at the end. */
+const OLDER_SCHEMAS: ReadonlyMap<number, number> = new Map([[1, 71]])
 
 const FRAME_BYTES = 5
 const FRAME = Buffer.from([0, 0, 0, 0, FLOW_SCHEMA_ID])
@@ -43,14 +45,25 @@ const encodeFields = new Function(
   }).join('\n'),
 ) as Encode
 
-const decodeFields = new Function(
-  'read',
-  `return { ${FLOW_COLUMNS.map(({ name, kind }, i) => {
+/** `columns`: so many are in the message, the others have their defaults. */
+function decoder(columns: number): Decode {
+  const fields = FLOW_COLUMNS.map(({ name, kind }, i) => {
+    if (i >= columns) return `${name}: ${JSON.stringify(DEFAULTS.get(name))}`
     if (MAX[kind] !== undefined) return `${name}: read.number()`
     if (kind === 'texts' || kind === 'map' || kind === 'pairs') return `${name}: read.${kind}()`
     return `${name}: read.text(${i})`
-  }).join(', ')} }`,
-) as Decode
+  })
+  return new Function('read', `return { ${fields.join(', ')} }`) as Decode
+}
+
+const DEFAULTS: ReadonlyMap<string, unknown> = new Map(
+  (JSON.parse(FLOW_SCHEMA_TEXT) as { fields: { name: string; default: unknown }[] }).fields.map((field) => [
+    field.name,
+    field.default,
+  ]),
+)
+const decodeFields = decoder(FLOW_COLUMNS.length)
+const decodeOlder = new Map([...OLDER_SCHEMAS].map(([id, columns]) => [id, decoder(columns)]))
 
 class FieldWriter {
   /** A number outside what its column holds is written as the nearest inside. */
@@ -156,11 +169,12 @@ export function decodeFlow(bytes: Buffer): Flow {
   if (bytes.length < FRAME_BYTES || bytes[0] !== 0)
     throw new KlartextError('BAD_FLOW', 'a flow message has no schema frame')
   const id = bytes.readInt32BE(1)
-  if (id !== FLOW_SCHEMA_ID) {
+  const decode = id === FLOW_SCHEMA_ID ? decodeFields : decodeOlder.get(id)
+  if (decode === undefined) {
     throw new KlartextError('BAD_FLOW', `a flow message has schema ${id}, this reader knows ${FLOW_SCHEMA_ID}`)
   }
   const input = reader.begin(bytes)
-  const flow = decodeFields(reader)
+  const flow = decode(reader)
   if (input.remaining > 0) throw input.bad(`${input.remaining} bytes too many`)
   return flow
 }

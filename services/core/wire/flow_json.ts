@@ -105,6 +105,7 @@ class Fixed {
   readonly #tlsVersion: string
   readonly #comm: string
   readonly #protocol: string
+  readonly #names: Flow
   /** From `cluster` to the name of `exchange_seq`; from there to `protocol`. */
   readonly where: Uint8Array
   readonly ends: Uint8Array
@@ -113,6 +114,8 @@ class Fixed {
   /** `pid` and `comm`; the same to the end, where there is no evidence. */
   readonly process: Uint8Array
   readonly processAlone: Uint8Array
+  /** What follows the evidence. */
+  readonly end: Uint8Array
   readonly call = new KeptCall()
   readonly answer = new KeptAnswer()
   readonly requestHeaders = new KeptHeaders()
@@ -124,6 +127,7 @@ class Fixed {
     this.#tlsVersion = flow.tls_version
     this.#comm = flow.comm
     this.#protocol = flow.protocol
+    this.#names = flow
     this.where = piece(
       `,"cluster":${json(flow.cluster)},"node":${json(flow.node)},"capture_side":${json(flow.capture_side)}` +
         `,"capture_source":${json(flow.capture_source)},"conn_id":"${flow.conn_id}","exchange_seq":`,
@@ -139,9 +143,14 @@ class Fixed {
     )
     const process = `,"pid":${flow.pid},"comm":${json(flow.comm)}`
     this.process = piece(process)
-    this.processAlone = piece(
-      `${process},"seg_partition":0,"seg_first":0,"seg_last":0,"in_partition":0,"batch_first":0}`,
+    this.end = piece(
+      `,"client_region":${json(flow.client_region)},"server_region":${json(flow.server_region)}` +
+        `,"scope":${json(flow.scope)}}`,
     )
+    this.processAlone = Buffer.concat([
+      piece(`${process},"seg_partition":0,"seg_first":0,"seg_last":0,"in_partition":0,"batch_first":0`),
+      this.end,
+    ])
   }
 
   fits(flow: Flow): boolean {
@@ -150,9 +159,39 @@ class Fixed {
       flow.server_ip === this.#serverIp &&
       flow.tls_version === this.#tlsVersion &&
       flow.comm === this.#comm &&
-      flow.protocol === this.#protocol
+      flow.protocol === this.#protocol &&
+      sameNames(flow, this.#names)
     )
   }
+}
+
+/** Pods may change during a connection, and what is known of them. */
+function sameNames(a: Flow, b: Flow): boolean {
+  return (
+    a.client_kind === b.client_kind &&
+    a.client_cluster === b.client_cluster &&
+    a.client_ns === b.client_ns &&
+    a.client_workload === b.client_workload &&
+    a.client_pod === b.client_pod &&
+    a.client_container === b.client_container &&
+    a.client_node === b.client_node &&
+    a.client_zone === b.client_zone &&
+    a.client_region === b.client_region &&
+    a.client_service === b.client_service &&
+    a.client_sa === b.client_sa &&
+    a.server_kind === b.server_kind &&
+    a.server_cluster === b.server_cluster &&
+    a.server_ns === b.server_ns &&
+    a.server_workload === b.server_workload &&
+    a.server_pod === b.server_pod &&
+    a.server_container === b.server_container &&
+    a.server_node === b.server_node &&
+    a.server_zone === b.server_zone &&
+    a.server_region === b.server_region &&
+    a.server_service === b.server_service &&
+    a.server_sa === b.server_sa &&
+    a.scope === b.scope
+  )
 }
 
 const versions = (flow: Flow): string =>
@@ -232,7 +271,6 @@ const KEYS = Object.fromEntries(
 ) as Record<string, Uint8Array>
 const BEGIN = piece('{')
 const TS = piece('"ts":"')
-const END = piece('}')
 /** Most flows name no trace. */
 const NO_CORRELATION = piece(',"trace_id":"","span_id":"","request_id":"","principal":""')
 
@@ -319,7 +357,7 @@ function writeEvidence(flow: Flow, fixed: Fixed, out: JsonBytes): void {
   count(out, KEYS.seg_last, seg_last)
   count(out, KEYS.in_partition, in_partition)
   count(out, KEYS.batch_first, batch_first)
-  out.raw(END)
+  out.raw(fixed.end)
 }
 
 const line = new JsonBytes()
