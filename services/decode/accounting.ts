@@ -46,4 +46,25 @@ export class Accounting {
     for (const bytes of Object.values(this.skippedBytes)) sum += bytes
     return sum
   }
+
+  /** Adds what another one has counted; not the memory it holds. */
+  add(other: Accounting): void {
+    for (const name of SUMS) this[name] += other[name]
+    for (const reason of Object.keys(this.skippedBytes) as SkipReason[]) {
+      this.skippedBytes[reason] += other.skippedBytes[reason]
+    }
+    for (const reason of Object.keys(this.closed) as CloseReason[]) this.closed[reason] += other.closed[reason]
+  }
 }
+
+const SUMS = [
+  'segments',
+  'payloadBytes',
+  'consumedBytes',
+  'duplicateBytes',
+  'gapBytes',
+  'flows',
+  'connections',
+  'decoderFailures',
+  'statesUnreadable',
+] as const

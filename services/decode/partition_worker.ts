@@ -11,6 +11,7 @@ import type { CoverageRow } from '../core/rows.js'
 import { StateReader, StateWriter } from '../core/state.js'
 import { TOPICS } from '../core/topics.js'
 import { decodeSegmentBatch } from '../core/wire/segment_batch.js'
+import type { Accounting } from './accounting.js'
 import type { WorkerMetrics } from './metrics.js'
 import { PartitionOutput } from './partition_output.js'
 import { DecodePipeline } from './pipeline.js'
@@ -51,6 +52,9 @@ export class PartitionWorker {
   #committed: bigint
   /** Keys in klartext.state that belong to another position and must go. */
   #foreign: Buffer[]
+  /** Time of the newest message decoded, and of the newest as of the last transaction, ms since 1970. */
+  #newestMs: number
+  #committedMs: number
   #committing: Promise<void> | null = null
   #failure: unknown = null
   #finished = false
@@ -67,6 +71,8 @@ export class PartitionWorker {
     this.#producer = producer
     this.#next = next
     this.#committed = next
+    this.#newestMs = options.clock.nowUs() / 1000
+    this.#committedMs = this.#newestMs
     this.#foreign = state.foreign
     const { protocols, policy, pods } = options
     this.#pipeline = new DecodePipeline({
@@ -137,12 +143,26 @@ export class PartitionWorker {
     return this.#pipeline.openConnections
   }
 
+  get committedMs(): number {
+    return this.#committedMs
+  }
+
+  get accounting(): Accounting {
+    return this.#pipeline.accounting
+  }
+
+  /** See DecodePipeline. */
+  get largestHolder(): DecodePipeline['largestHolder'] {
+    return this.#pipeline.largestHolder
+  }
+
   push(record: BusRecord): void {
     const { metrics } = this.#options
     // A message that was polled before the seek, or is delivered again.
     if (record.offset < this.#next) return
     if (record.offset > this.#next) this.#expired(record)
     this.#next = record.offset + 1n
+    if (record.timestampMs !== undefined) this.#newestMs = record.timestampMs
     metrics.messages += 1
     metrics.messageBytes += record.value.length
     try {
@@ -196,10 +216,12 @@ export class PartitionWorker {
     const output = this.#output
     this.#output = new PartitionOutput()
     const next = this.#next
+    const newestMs = this.#newestMs
     const finished = this.#finished
     const state = this.#stateMessages(next)
     this.#finished = false
 
+    const begunUs = this.#options.clock.nowUs()
     const transaction = await this.#producer.begin()
     const { partition } = this.#input
     if (output.flows.length > 0) await transaction.send(TOPICS.flows, partition, output.flows)
@@ -210,7 +232,10 @@ export class PartitionWorker {
     await transaction.commitOffset(group, this.#input, next, '')
     await transaction.commit()
     this.#committed = next
+    this.#committedMs = newestMs
     metrics.transactions += 1
+    metrics.transactionSeconds.observe((this.#options.clock.nowUs() - begunUs) / 1e6)
+    metrics.transactionSegments.observe(output.segments)
     metrics.flows += output.flows.length
     metrics.connections += output.connections.length
     metrics.stateMessages += state.length
@@ -232,6 +257,7 @@ export class PartitionWorker {
 
   /** Gives the partition up: what was not committed is undone. */
   async close(): Promise<void> {
+    this.#options.metrics.given.add(this.accounting)
     await this.settled()
     await this.#producer.close()
   }

@@ -169,6 +169,16 @@ export class DecodePipeline {
     return this.#connections.size
   }
 
+  /** The connection that holds most memory for bytes that wait, and how much; null where none holds any. Looks at all. */
+  get largestHolder(): { readonly connId: string; readonly bytes: number; readonly lastUs: number } | null {
+    let largest: Connection | null = null
+    for (const connection of this.#connections.values()) {
+      if (connection.ownBytes > (largest?.ownBytes ?? 0)) largest = connection
+    }
+    if (largest === null) return null
+    return { connId: String(largest.info.id), bytes: largest.ownBytes, lastUs: largest.lastUs }
+  }
+
   get segments(): number {
     return this.accounting.segments
   }

@@ -3,7 +3,9 @@
  * number of workers share the partitions.
  */
 import type { Bus, BusConsumer } from '../core/ports/bus.js'
+import type { ReadPosition } from '../core/telemetry/lag.js'
 import { TOPICS } from '../core/topics.js'
+import { Accounting } from './accounting.js'
 import { WorkerMetrics } from './metrics.js'
 import { type PartitionOptions, PartitionWorker } from './partition_worker.js'
 
@@ -13,6 +15,8 @@ export interface WorkerOptions extends Omit<PartitionOptions, 'metrics' | 'bus'>
   readonly tickMs?: number
   /** Told what went wrong and is tried again. */
   readonly onError?: (error: unknown) => void
+  /** Told whenever the loop has come on: a worker that is silent for long hangs. */
+  readonly onProgress?: () => void
 }
 
 const TICK_MS = 200
@@ -35,6 +39,9 @@ export class DecodeWorker {
   readonly #broken = new Set<number>()
   readonly #paused = new Set<number>()
   #consumer: BusConsumer | null = null
+  #joined = false
+  /** What the last poll failed with. */
+  #trouble: unknown = null
   #ticked = 0
   #retryAt = 0
   #stopping = false
@@ -67,7 +74,16 @@ export class DecodeWorker {
     }
     for (const partition of partitions) {
       if (!this.#partitions.has(partition)) await this.#take(partition)
+      this.#options.onProgress?.()
     }
+    this.#joined = true
+  }
+
+  /** Why it does not decode, in one line; null where it does. */
+  get notReady(): string | null {
+    if (this.#trouble !== null) return (this.#trouble as Error).message
+    if (!this.#joined) return 'no partitions are assigned yet'
+    return this.#broken.size === 0 ? null : `partitions ${[...this.#broken].join(', ')} could not be taken over yet`
   }
 
   async #stillOurs(worker: PartitionWorker): Promise<boolean> {
@@ -171,10 +187,13 @@ export class DecodeWorker {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
+      this.#options.onProgress?.()
       try {
         await this.step()
+        this.#trouble = null
       } catch (error) {
         if ((error as { retryable?: boolean }).retryable !== true) throw error
+        this.#trouble = error
         this.#report(error)
         await this.#options.clock.sleep(RETRY_MS)
       }
@@ -235,14 +254,45 @@ export class DecodeWorker {
     await this.#consumer?.close()
   }
 
-  /** Partitions with the next offset to decode and the last committed one: what lag is measured by. */
-  positions(): { partition: number; next: bigint; committed: bigint; waitingBytes: number; open: number }[] {
+  /** Over all partitions since the start. */
+  get accounting(): Accounting {
+    const sum = new Accounting()
+    sum.add(this.metrics.given)
+    for (const { accounting } of this.#partitions.values()) sum.add(accounting)
+    return sum
+  }
+
+  /** Of each partition the next offset to decode and the last committed one: what lag is measured by; and what it holds. */
+  positions(): PartitionPosition[] {
     return [...this.#partitions.values()].map((worker) => ({
+      topic: TOPICS.segments,
       partition: worker.partition,
       next: worker.next,
       committed: worker.committedOffset,
+      committedMs: worker.committedMs,
       waitingBytes: worker.waitingBytes,
+      heldBytes: worker.accounting.ownBytes,
       open: worker.openConnections,
     }))
   }
+
+  /** Positions, and per partition the connection that holds most. */
+  status(): { readonly partitions: readonly object[] } {
+    const holders = new Map([...this.#partitions].map(([partition, worker]) => [partition, worker.largestHolder]))
+    return {
+      partitions: this.positions().map((position) => ({
+        ...position,
+        holder: holders.get(position.partition) ?? null,
+      })),
+    }
+  }
+}
+
+export interface PartitionPosition extends ReadPosition {
+  readonly next: bigint
+  /** Output that waits for its transaction. */
+  readonly waitingBytes: number
+  /** Input that waits for the rest of its frame. */
+  readonly heldBytes: number
+  readonly open: number
 }

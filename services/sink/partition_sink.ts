@@ -7,6 +7,7 @@ import { KlartextError } from '../core/errors.js'
 import type { BusConsumer, BusRecord, TopicPartition } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { Store, TableName, TableRows } from '../core/ports/store.js'
+import type { ReadPosition } from '../core/telemetry/lag.js'
 import { blockToken, type Intent, intentText, parseIntent } from './ledger.js'
 import type { SinkMetrics } from './metrics.js'
 import type { SinkTable } from './tables.js'
@@ -38,6 +39,8 @@ class Block {
   last = -1n
   bytes = 0
   sinceMs = 0
+  /** Time of its newest message, ms since 1970. */
+  newestMs = 0
 }
 
 export class PartitionSink {
@@ -49,6 +52,11 @@ export class PartitionSink {
   #expected: bigint
   #block = new Block()
   #flushing: Promise<void> | null = null
+  /** The store's last refusal of the block that is on its way. */
+  #trouble: KlartextError | null = null
+  /** Time of the newest message as of the last commit, ms since 1970. */
+  #committedMs: number
+  #committed: bigint
   #abandoned = false
   #failure: unknown = null
 
@@ -63,6 +71,8 @@ export class PartitionSink {
     this.#target = target
     this.#input = input
     this.#expected = next
+    this.#committed = next
+    this.#committedMs = options.clock.nowUs() / 1000
     this.#replay = replay
   }
 
@@ -81,6 +91,14 @@ export class PartitionSink {
 
   get failure(): unknown {
     return this.#failure
+  }
+
+  get trouble(): KlartextError | null {
+    return this.#trouble
+  }
+
+  get position(): ReadPosition {
+    return { ...this.#input, committed: this.#committed, committedMs: this.#committedMs }
   }
 
   get waitingRows(): number {
@@ -107,6 +125,7 @@ export class PartitionSink {
       block.sinceMs = nowMs
     }
     block.last = record.offset
+    block.newestMs = record.timestampMs ?? block.newestMs
     block.bytes += record.value.length
     this.#options.metrics.records += 1
     this.#options.metrics.recordBytes += record.value.length
@@ -160,6 +179,10 @@ export class PartitionSink {
     if (block.rows.length > 0) await this.#insert(block, blockToken(topic, partition, first, last, epoch))
     if (this.#abandoned) return
     await consumer.commit(this.#input, last + 1n, '')
+    this.#committed = last + 1n
+    this.#committedMs = block.newestMs
+    metrics.blockRows.observe(block.rows.length)
+    metrics.blockBytes.observe(block.bytes)
     metrics.rows += block.rows.length
     metrics.blocks += 1
   }
@@ -171,11 +194,15 @@ export class PartitionSink {
     for (let pauseMs = RETRY_MS_MIN; !this.#abandoned; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
       try {
         await store.insert(this.#target.table, block.rows as TableRows[TableName][], token)
-        metrics.insertMs += (clock.nowUs() - begunUs) / 1000
+        const tookMs = (clock.nowUs() - begunUs) / 1000
+        metrics.insertMs += tookMs
+        metrics.insertSeconds.observe(tookMs / 1000)
+        this.#trouble = null
         return
       } catch (error) {
         if (!(error instanceof KlartextError) || !error.retryable) throw error
         metrics.retries += 1
+        this.#trouble = error
         this.#options.onRetry?.(error)
         await clock.sleep(pauseMs)
       }

@@ -2,6 +2,7 @@
 import type { Bus, BusConsumer } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { Store } from '../core/ports/store.js'
+import type { ReadPosition } from '../core/telemetry/lag.js'
 import { SinkMetrics } from './metrics.js'
 import { type BlockLimits, PartitionSink, type PartitionSinkOptions } from './partition_sink.js'
 import { SINK_TABLES, type SinkTable } from './tables.js'
@@ -15,6 +16,8 @@ export interface SinkOptions {
   readonly limits?: Partial<BlockLimits>
   /** Told what went wrong and is tried again. */
   readonly onError?: (error: unknown) => void
+  /** Told whenever the loop has come on: a sink that is silent for long hangs. */
+  readonly onProgress?: () => void
 }
 
 /** Large blocks keep the number of parts low; a person who waits for a row waits about `ageMs`. */
@@ -32,6 +35,10 @@ export class Sink {
   readonly #broken = new Map<string, { readonly target: SinkTable; readonly partition: number }>()
   readonly #paused = new Set<string>()
   #consumer: BusConsumer | null = null
+  /** Topics of which it is known what is ours. */
+  readonly #joined = new Set<string>()
+  /** What the last poll failed with. */
+  #pollFailure: unknown = null
   #retryAt = 0
   #stopping = false
   #running: Promise<void> | null = null
@@ -61,7 +68,43 @@ export class Sink {
       this.#forget(key)
     }
     for (const [key, broken] of this.#broken) if (broken.target === target) this.#broken.delete(key)
-    for (const partition of partitions) await this.#take(target, partition)
+    for (const partition of partitions) {
+      await this.#take(target, partition)
+      this.#options.onProgress?.()
+    }
+    this.#joined.add(target.topic)
+  }
+
+  /** The store's last refusal, while it refuses; null where inserts go through. */
+  get trouble(): string | null {
+    for (const { trouble } of this.#partitions.values()) if (trouble !== null) return trouble.message
+    return null
+  }
+
+  /** Why it does not store, in one line; null where it does. */
+  get notReady(): string | null {
+    if (this.#pollFailure !== null) return (this.#pollFailure as Error).message
+    if (this.#joined.size < SINK_TABLES.length) return 'no partitions are assigned yet'
+    if (this.trouble !== null) return this.trouble
+    return this.#broken.size === 0 ? null : `${[...this.#broken.keys()].join(', ')} could not be taken over yet`
+  }
+
+  /** What lag is measured by. */
+  positions(): ReadPosition[] {
+    return [...this.#partitions.values()].map(({ position }) => position)
+  }
+
+  status(): { readonly partitions: readonly object[] } {
+    const partitions = [...this.#partitions.values()]
+    return {
+      partitions: partitions.map((sink) => ({
+        ...sink.position,
+        waitingRows: sink.waitingRows,
+        waitingBytes: sink.waitingBytes,
+        inserting: sink.flushing,
+        trouble: sink.trouble?.message ?? null,
+      })),
+    }
   }
 
   #forget(key: string): void {
@@ -163,10 +206,13 @@ export class Sink {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
+      this.#options.onProgress?.()
       try {
         await this.step()
+        this.#pollFailure = null
       } catch (error) {
         if (!retryable(error)) throw error
+        this.#pollFailure = error
         this.#report(error)
         await this.#options.clock.sleep(RETRY_MS)
       }

@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { KafkaBus } from '../../services/adapters/kafka/bus.js'
+import { kafkaOptions } from '../../services/adapters/kafka/config.js'
 import { readWords } from '../../services/cli/command.js'
 import { COMMANDS } from '../../services/cli/commands/index.js'
-import { kafkaOptions } from '../../services/cli/kafka_options.js'
+import { readConfig } from '../../services/core/config/config.js'
+import { KAFKA_KEYS } from '../../services/core/config/shared.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { createTopics } from '../../services/core/topics.js'
 import { startKafka } from '../kafka/server.js'
@@ -49,7 +51,9 @@ test('each variable of its environment is one that klartext reads', () => {
     .join('\n')
   for (const [service, { environment = {} }] of OURS) {
     for (const name of Object.keys(environment)) assert.match(read, new RegExp(`\\b${name}\\b`), `${service}: ${name}`)
-    if (environment.KAFKA_BROKERS !== undefined) kafkaOptions(environment)
+    if (environment.KAFKA_BROKERS === undefined) continue
+    const sources = { file: null, environment, readText: () => '' }
+    kafkaOptions(readConfig({ kafka: KAFKA_KEYS }, sources).config.kafka)
   }
 })
 

@@ -29,11 +29,19 @@ function goldenPool(): Golden[] {
   return goldens
 }
 
-/** `connections` conversations: HTTP/1 with keep-alive, and the golden conversations of every protocol there is. */
-export function seededTraffic(random: Random, connections: number, partitions: number): Published[] {
+/**
+ * `connections` conversations: HTTP/1 with keep-alive, and the golden conversations of every protocol there is. A real
+ * store forgets flows of long ago: for one `startUs` is to be now.
+ */
+export function seededTraffic(
+  random: Random,
+  connections: number,
+  partitions: number,
+  startUs: number = START_US,
+): Published[] {
   const lines = Array.from({ length: connections }, (_, i) => conversation(random, i))
   const published: Published[] = []
-  let timeUs = START_US
+  let timeUs = startUs
   let sequence = 0
   while (lines.some((line) => line.length > 0)) {
     const partition = random.below(partitions)

@@ -2,9 +2,10 @@
 import { Agent } from 'node:http'
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import { KlartextError } from '../../core/errors.js'
 import type { Store, TableName, TableRows } from '../../core/ports/store.js'
 import { storeError } from './errors.js'
-import { applyMigrations, type MigrationTarget } from './migrate.js'
+import { applyMigrations, type MigrationTarget, planMigrations } from './migrate.js'
 import { nativeBlock, TABLE_COLUMNS } from './native_block.js'
 
 /** Longer than the engine lets a statement run. */
@@ -78,6 +79,14 @@ export class ClickHouseStore implements Store {
   /** Brings the schema up to date; answers the names of the files that ran. */
   async migrate(): Promise<string[]> {
     return applyMigrations(this.migrationTarget())
+  }
+
+  /** Throws `SCHEMA_BEHIND`, to be tried again, while files of the schema have not run on this store. */
+  async checkSchema(): Promise<void> {
+    const missing = await planMigrations(this.migrationTarget())
+    if (missing.length === 0) return
+    const what = `${missing.length} files of its schema have not run, from ${missing[0].name} on`
+    throw new KlartextError('SCHEMA_BEHIND', `${this.#label}: ${what}: klartext migrate apply`, { retryable: true })
   }
 
   migrationTarget(): MigrationTarget {

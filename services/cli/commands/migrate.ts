@@ -1,7 +1,11 @@
 import { planMigrations } from '../../adapters/clickhouse/migrate.js'
 import { ClickHouseStore } from '../../adapters/clickhouse/store.js'
+import { configSources } from '../../adapters/system/config_file.js'
+import { readConfig } from '../../core/config/config.js'
+import { CLICKHOUSE_KEYS } from '../../core/config/shared.js'
 import { EXIT, UsageError } from '../../core/errors.js'
 import { type Command, type CommandInput, text } from '../command.js'
+import { CONFIG_OPTION } from '../config_options.js'
 
 export const migrate: Command = {
   name: 'migrate',
@@ -12,6 +16,7 @@ export const migrate: Command = {
     'brings itself up to date.',
   options: {
     url: { type: 'string', value: 'URL', help: 'http://user:password@host:8123 instead of CLICKHOUSE_URL' },
+    ...CONFIG_OPTION,
   },
   run,
 }
@@ -21,11 +26,10 @@ async function run(input: CommandInput): Promise<number> {
   if ((action !== 'plan' && action !== 'apply') || more.length > 0) {
     throw new UsageError('klartext migrate: say plan or apply; see klartext migrate --help')
   }
-  const url = text(input, 'url') ?? process.env.CLICKHOUSE_URL
-  if (url === undefined || !URL.canParse(url)) {
-    throw new UsageError('klartext migrate: CLICKHOUSE_URL or --url says where, e.g. http://127.0.0.1:8123')
-  }
-  const store = new ClickHouseStore({ url })
+  const CLICKHOUSE_URL = text(input, 'url') ?? process.env.CLICKHOUSE_URL
+  const sources = await configSources(text(input, 'config') ?? null, { ...process.env, CLICKHOUSE_URL })
+  const { clickhouse } = readConfig({ clickhouse: CLICKHOUSE_KEYS }, sources).config
+  const store = new ClickHouseStore({ url: clickhouse.url })
   try {
     const names =
       action === 'apply'

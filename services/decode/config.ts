@@ -1,0 +1,36 @@
+/** The configuration of the decode worker. */
+import { type SectionOf, secret, text, wholeNumber } from '../core/config/key.js'
+import { KAFKA_KEYS, LOG_KEYS, operationsKeys } from '../core/config/shared.js'
+import { defaultPolicy, type PolicyConfig, parsePolicy } from './policy.js'
+
+const DECODE_KEYS = {
+  group: text('KLARTEXT_DECODE_GROUP', {
+    fallback: 'klartext-decode',
+    help: 'consumer group; its transactions are named after it',
+  }),
+  tickMs: wholeNumber('KLARTEXT_DECODE_TICK_MS', {
+    min: 10,
+    max: 60_000,
+    unit: 'ms',
+    fallback: 200,
+    help: 'between two transactions of a partition: flows wait for it',
+  }),
+  policyFile: text('KLARTEXT_POLICY_FILE', {
+    fallback: '',
+    help: 'JSON: what of a flow may be kept; without one metadata only',
+  }),
+  principalKey: secret('KLARTEXT_PRINCIPAL_KEY', {
+    fallback: '',
+    help: 'of the hash that stands for a user; the same for all workers, or their rows differ',
+  }),
+}
+export type DecodeConfig = SectionOf<typeof DECODE_KEYS>
+
+export const DECODE_CONFIG = { kafka: KAFKA_KEYS, decode: DECODE_KEYS, operations: operationsKeys(9702), log: LOG_KEYS }
+
+/** The policy in effect. Throws `BAD_POLICY`, and what `readText` throws. */
+export function decodePolicy(config: DecodeConfig, readText: (path: string) => string): PolicyConfig {
+  const { policyFile, principalKey } = config
+  const policy = policyFile === '' ? defaultPolicy('metadata') : parsePolicy(readText(policyFile), policyFile)
+  return principalKey === '' ? policy : { ...policy, principalKey }
+}

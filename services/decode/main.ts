@@ -1,0 +1,60 @@
+/** The decode worker as a service: klartext.segments to klartext.flows. Wiring only. */
+import { KafkaBus } from '../adapters/kafka/bus.js'
+import { kafkaOptions } from '../adapters/kafka/config.js'
+import type { LostOffsets } from '../adapters/kafka/options.js'
+import { readTextFile } from '../adapters/system/text_file.js'
+import type { ServiceDefinition } from '../core/service.js'
+import { LagSampler } from '../core/telemetry/lag.js'
+import { checkTopics, TOPICS } from '../core/topics.js'
+import { DECODE_CONFIG, decodePolicy } from './config.js'
+import { decodeMetrics } from './metrics.js'
+import { FlowPolicy } from './policy.js'
+import { PROTOCOLS } from './protocols/registry.js'
+import { DecodeWorker } from './worker.js'
+
+const { segments, flows, connections, state, coverage, deadLetters } = TOPICS
+
+export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
+  name: 'decode',
+  summary: 'decode worker: segments of Kafka to flows of Kafka, exactly once; any number of them',
+  config: DECODE_CONFIG,
+  check: ({ kafka, decode }) => {
+    kafkaOptions(kafka)
+    decodePolicy(decode, readTextFile)
+  },
+  open: async ({ kafka, decode }, { log, health, clock, waitFor }) => {
+    const onLost = ({ topic, partition, from, to }: LostOffsets) =>
+      log.warn('messages were gone before they were read', { topic, partition, from, to })
+    const bus = await waitFor('kafka', () => KafkaBus.connect({ ...kafkaOptions(kafka), onLost }))
+    await waitFor('topics', () => checkTopics(bus, [segments, flows, connections, state, coverage, deadLetters]))
+    const worker = new DecodeWorker({
+      bus,
+      clock,
+      group: decode.group,
+      protocols: PROTOCOLS,
+      policy: new FlowPolicy(decodePolicy(decode, readTextFile)),
+      deadLetters: true,
+      tickMs: decode.tickMs,
+      onError: (error) => log.failure('decoding', error),
+      onProgress: () => health.beat(),
+    })
+    health.watch('decode', () => worker.notReady)
+    const lag = new LagSampler(
+      bus,
+      () => worker.positions(),
+      () => clock.nowUs() / 1000,
+    )
+    await waitFor('kafka', () => worker.start())
+    lag.start()
+    return {
+      run: () => worker.run(),
+      stop: async () => {
+        lag.stop()
+        await worker.stop()
+        await bus.close()
+      },
+      metrics: () => decodeMetrics(worker, lag),
+      status: () => worker.status(),
+    }
+  },
+}
