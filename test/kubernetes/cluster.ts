@@ -9,20 +9,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../services/cli/demo/free_port.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 
-const SOURCE = join(REPO_ROOT, 'test/kubernetes/apiserver')
 const ADMIN = 'admin-of-a-test'
 const READY_MS = 90_000
 
-/** Where the set-up puts the binary: another one for other sources. */
-export function apiServerPath(): string {
+/** Where the set-up puts a program of this folder: another place for other sources. */
+export function goProgramPath(name: 'apiserver' | 'kubectl'): string {
   const hash = createHash('sha256')
-  for (const name of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(SOURCE, name)))
+  for (const file of ['main.go', 'go.mod', 'go.sum']) {
+    hash.update(readFileSync(join(REPO_ROOT, 'test/kubernetes', name, file)))
+  }
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
-  return join(cache, 'klartext', `kube-apiserver-${hash.digest('hex').slice(0, 16)}`)
+  const binary = name === 'apiserver' ? 'kube-apiserver' : name
+  return join(cache, 'klartext', `${binary}-${hash.digest('hex').slice(0, 16)}`)
 }
 
 export function whyNoCluster(): string | false {
-  return existsSync(apiServerPath()) ? false : 'kube-apiserver is not built: that needs Go 1.24 or newer'
+  const missing = (['apiserver', 'kubectl'] as const).filter((name) => !existsSync(goProgramPath(name)))
+  return missing.length === 0 ? false : `${missing.join(' and ')} not built: that needs Go 1.24 or newer`
 }
 
 export class Cluster {
@@ -49,6 +52,10 @@ export class Cluster {
     return path
   }
 
+  get adminToken(): string {
+    return ADMIN
+  }
+
   get url(): string {
     return `https://127.0.0.1:${this.#port}`
   }
@@ -72,7 +79,7 @@ export class Cluster {
       '--allow-privileged=true',
     ]
     const log = openSync(path('log'), 'a')
-    this.#server = spawn(apiServerPath(), words, {
+    this.#server = spawn(goProgramPath('apiserver'), words, {
       stdio: ['ignore', log, log],
       env: {
         ...process.env,

@@ -42,7 +42,7 @@ before(async () => {
   cluster = await Cluster.start()
   await cluster.call('POST', '/api/v1/namespaces', { metadata: { name: 'klartext' } })
   await cluster.call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } })
-  await applyManifest('k8s/base/directory_rbac.yaml')
+  await applyManifest('k8s/base/directory/rbac.yaml')
   // At first the token is not good, as after it has expired.
   tokenFile = join(cluster.folder, 'token')
   writeFileSync(tokenFile, 'expired')

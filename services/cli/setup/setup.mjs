@@ -120,25 +120,25 @@ export function build() {
   return problems
 }
 
-/** The Kubernetes API server that tests talk to, from its published modules, into the user's cache: some minutes, once. */
-function kubeApiServer() {
-  const folder = join(ROOT, 'test/kubernetes/apiserver')
+/** A program that tests talk to, from published Go modules, into the user's cache: some minutes, once. */
+function goProgram(folder, binary) {
+  const path = join(ROOT, folder)
   const hash = createHash('sha256')
-  for (const name of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, name)))
+  for (const name of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(path, name)))
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'klartext')
-  const target = join(cache, `kube-apiserver-${hash.digest('hex').slice(0, 16)}`)
+  const target = join(cache, `${binary}-${hash.digest('hex').slice(0, 16)}`)
   if (existsSync(target)) return []
   const version = /go1\.(\d+)/.exec(spawnSync('go', ['version'], { encoding: 'utf8' }).stdout ?? '')
-  if (version === null || Number(version[1]) < 24) return ['kube-apiserver was not built: that needs Go 1.24 or newer']
-  console.error('building kube-apiserver for the tests (some minutes, once)')
+  if (version === null || Number(version[1]) < 24) return [`${binary} was not built: that needs Go 1.24 or newer`]
+  console.error(`building ${binary} for the tests (some minutes, once)`)
   mkdirSync(cache, { recursive: true })
   const words = ['build', '-trimpath', '-ldflags=-s -w', '-o', `${target}.new`, '.']
   const made = spawnSync('go', words, {
-    cwd: folder,
+    cwd: path,
     stdio: ['ignore', 2, 2],
     env: { ...process.env, CGO_ENABLED: '0' },
   })
-  if (made.status !== 0) return ['kube-apiserver was not built']
+  if (made.status !== 0) return [`${binary} was not built`]
   renameSync(`${target}.new`, target)
   return []
 }
@@ -152,7 +152,8 @@ export function setUp(wanted) {
     const make = spawnSync('make', ['-s', '-C', join(ROOT, 'native'), 'test-programs'], { encoding: 'utf8' })
     if (make.error || make.status !== 0)
       problems.push(`test programs were not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
-    problems.push(...kubeApiServer())
+    problems.push(...goProgram('test/kubernetes/apiserver', 'kube-apiserver'))
+    problems.push(...goProgram('test/kubernetes/kubectl', 'kubectl'))
   }
   if (missing.length > 0) problems.unshift(`missing Debian packages: ${missing.join(' ')}`)
   return problems
