@@ -19,8 +19,8 @@ export interface EngineOptions {
   readonly store: Store
   readonly rules: readonly Rule[]
   readonly nowUs: () => number
-  /** Told of each finding once it is stored; after a crash it may be told again, with the same uid. */
-  readonly onFinding?: (finding: Finding) => Promise<void>
+  /** Given the findings of a slot once they are stored, before the slot counts as looked at; after a crash once more. */
+  readonly onFindings?: (rule: Rule, untilUs: number, findings: readonly Finding[]) => Promise<void>
   /** By rule and parameter name: values other than the rule's own. */
   readonly parameters?: Readonly<Record<string, Readonly<Record<string, number>>>>
 }
@@ -51,19 +51,34 @@ export class DetectEngine {
 
   /** Looks at the time before `untilUs` once. */
   async run(rule: Rule, untilUs: number): Promise<Finding[]> {
-    const { store, onFinding } = this.#options
-    const rows = await this.#query<Row>(rule.sql, this.#parameters(rule, untilUs))
-    const quiet = await this.#toldBefore(rule, untilUs)
-    const findings = rows
-      .slice(0, FINDINGS_MAX)
-      .map((row) => toFinding(rule, row, untilUs))
-      .filter(({ subject }) => !quiet.has(subject))
+    const { store, onFindings } = this.#options
     const token = `detect/${rule.name}/${untilUs}`
-    if (findings.length > 0) await store.insert('findings', findings, token)
-    for (const finding of findings) await onFinding?.(finding)
+    // A run that ended half-way said what it says, though late flows may have changed the picture since.
+    let findings = await this.#stored(rule, untilUs)
+    if (findings.length === 0) {
+      findings = await this.#found(rule, untilUs)
+      if (findings.length > 0) await store.insert('findings', findings, token)
+    }
+    if (findings.length > 0) await onFindings?.(rule, untilUs, findings)
     const run: DetectRun = { rule: rule.name, ts: untilUs, findings: findings.length }
     await store.insert('detect_runs', [run], token)
     return findings
+  }
+
+  async #found(rule: Rule, untilUs: number): Promise<Finding[]> {
+    const rows = await this.#query<Row>(rule.sql, this.#parameters(rule, untilUs))
+    const quiet = await this.#toldBefore(rule, untilUs)
+    return rows
+      .slice(0, FINDINGS_MAX)
+      .map((row) => toFinding(rule, row, untilUs))
+      .filter(({ subject }) => !quiet.has(subject))
+  }
+
+  async #stored(rule: Rule, untilUs: number): Promise<Finding[]> {
+    const sql = `SELECT subject, score, summary, evidence, attrs FROM klartext.findings FINAL
+      WHERE rule = {rule:String} AND ts = {until:DateTime64(6, 'UTC')} ORDER BY uid`
+    const rows = await this.#query<Row>(sql, { rule: rule.name, until: time(untilUs) })
+    return rows.map((row) => toFinding(rule, row, untilUs))
   }
 
   #parameters(rule: Rule, untilUs: number): Record<string, string | number> {

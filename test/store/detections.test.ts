@@ -27,8 +27,8 @@ before(async () => {
     store,
     rules,
     nowUs: () => nowUs,
-    onFinding: async (finding) => {
-      told.push(finding)
+    onFindings: async (_rule, _untilUs, findings) => {
+      told.push(...findings)
     },
   })
   const until = `toDateTime64('${new Date(UNTIL_US / 1000).toISOString().slice(0, 19).replace('T', ' ')}', 6, 'UTC')`

@@ -20,6 +20,9 @@ const CONCURRENCY = 2
 /** Done jobs are of no use to anybody. */
 const KEPT_JOBS = { removeOnComplete: 100, removeOnFail: 100 }
 const CONNECT_MS = 5000
+/** A process that was killed in the middle of a task: after so long at most another takes it up (BullMQ: 30 s each). */
+const LOCK_MS = 10_000
+const STALLED_MS = 5_000
 
 export class BullScheduler implements Scheduler {
   readonly #queue: Queue
@@ -35,6 +38,8 @@ export class BullScheduler implements Scheduler {
     this.#worker = new Worker(options.queue, (job) => this.#run(job.name), {
       connection,
       concurrency: CONCURRENCY,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_MS,
       autorun: false,
     })
     // Without listeners a lost connection would end the process; both come back by themselves.

@@ -16,5 +16,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   migrate: async () => (await import('./migrate.js')).migrate,
   decode: async () => (await import('./decode.js')).decode,
   sink: async () => (await import('./sink.js')).sink,
+  detect: async () => (await import('./detect.js')).detect,
   registry: async () => (await import('./registry.js')).registry,
 }

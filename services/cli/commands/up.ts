@@ -4,6 +4,7 @@ import { serveClickHouseHttp } from '../../adapters/chdb/http_server.js'
 import { defaultDataDir } from '../../adapters/chdb/store.js'
 import { EXIT, UsageError } from '../../core/errors.js'
 import { type Command, type CommandInput, text, wholeNumber } from '../command.js'
+import { startDetections } from '../detections.js'
 import { Embedded, liveSource } from '../embedded.js'
 import { untilStopped } from '../signals.js'
 
@@ -18,6 +19,7 @@ export const up: Command = {
     port: { type: 'string', value: 'N', help: 'of the ClickHouse HTTP endpoint on 127.0.0.1 (8123)' },
     data: { type: 'string', value: 'DIR', help: 'of the store (~/.local/share/klartext)' },
     seconds: { type: 'string', value: 'N', help: 'stop by itself after N seconds' },
+    'no-detect': { type: 'boolean', help: 'do not run the detection rules' },
     'no-capture': { type: 'boolean', help: 'only serve what is stored already' },
   },
   run,
@@ -44,9 +46,11 @@ async function run(input: CommandInput): Promise<number> {
     say(`store  ${dataDir}`)
     say(`query  klartext sql "SELECT * FROM klartext.flows LIMIT 5"`)
     say(`   or  curl 'http://127.0.0.1:${port}/?default_format=PrettyCompact' -d 'SELECT count() FROM klartext.flows'`)
+    const endDetections = input.values['no-detect'] === true ? null : await startDetections(embedded.store, say)
     const running = capturing ? embedded.run(source) : new Promise<void>(() => {})
     await Promise.race([untilStopped(seconds), running])
     say('stopping')
+    await endDetections?.()
     if (capturing) {
       await source.stop()
       await running
