@@ -3,7 +3,7 @@ import type { CaptureStats, Count, Library } from '../../native/index.js'
 import type { CoverageKind, CoverageRow } from '../core/rows.js'
 
 /** Reasons under which bytes were left out on purpose: they are no loss. */
-const NO_LOSS = new Set(['muted'])
+export const NO_LOSS: ReadonlySet<string> = new Set(['muted'])
 
 export class CoverageReport {
   readonly #cluster: string

@@ -31,10 +31,15 @@ export class NativeSource implements SegmentSource {
     this.#report = new CoverageReport(this.#options.cluster ?? '', this.#options.node ?? '')
   }
 
-  /** Throws KlartextError `NO_CAPTURE` with one line. */
-  start(): void {
+  /** Throws KlartextError `NO_CAPTURE` with one line where `start` would fail for what is missing. */
+  check(): void {
     const missing = whyNoCapture()
     if (missing !== null) throw new KlartextError('NO_CAPTURE', `cannot capture this host: ${missing}`)
+  }
+
+  /** Throws KlartextError `NO_CAPTURE` with one line. */
+  start(): void {
+    this.check()
     const addon = loadAddon()
     this.#capture = addon.openCapture(
       { ...this.#options, objectPath: BPF_OBJECT_PATH, version: DECODER_VERSION },
@@ -61,6 +66,10 @@ export class NativeSource implements SegmentSource {
     await this.#capture?.stop()
     this.#ended = true
     this.#wake?.()
+  }
+
+  get waitingBatches(): number {
+    return this.#batches.length
   }
 
   /** Avro SegmentBatches as the addon made them, to be published unchanged. */

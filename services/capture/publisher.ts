@@ -11,6 +11,7 @@ import type { Segment } from '../core/segment.js'
 import { TOPICS } from '../core/topics.js'
 import { encodeRow } from '../core/wire/rows.js'
 import { decodeSegmentBatch, type SegmentBatchHeader, SegmentBatchWriter } from '../core/wire/segment_batch.js'
+import type { OwnTraffic } from './own_traffic.js'
 import { Shedding, type ShedReason } from './shedding.js'
 
 export interface PublisherOptions {
@@ -18,6 +19,8 @@ export interface PublisherOptions {
   readonly clock: Clock
   /** Of encoded batches that wait. A node's capturer must stay small: 32 MiB are seconds of a busy node. */
   readonly queueBytesMax?: number
+  /** Leaves klartext's own talk with the bus out. */
+  readonly own?: OwnTraffic
   /** Told what went wrong and is tried again. */
   readonly onError?: (error: unknown) => void
 }
@@ -45,12 +48,15 @@ export class SegmentPublisher {
     bus_behind: { count: 0, bytes: 0 },
     bus_full: { count: 0, bytes: 0 },
   }
+  #reportedOwn = { count: 0, bytes: 0 }
   #producer: BusProducer | null = null
   #queues: PartitionQueue[] = []
   #queuedBytes = 0
   #waitingRows: CoverageRow[] = []
   #stopped = false
   #failure: unknown = null
+  /** What the last request failed with. */
+  #trouble: unknown = null
   #wakeRoom: (() => void)[] = []
   messages = 0
   bytes = 0
@@ -71,7 +77,8 @@ export class SegmentPublisher {
   /** A batch as the capturer's addon makes it. Never waits. */
   publishBatch(batch: Buffer): void {
     this.#shedding.look(this.fill)
-    if (this.#queues.length === 1 && this.#shedding.idle && batch.length <= MESSAGE_BYTES_MAX) {
+    const { own } = this.#options
+    if (this.#queues.length === 1 && own === undefined && this.#shedding.idle && batch.length <= MESSAGE_BYTES_MAX) {
       return this.#enqueue(0, batch)
     }
     const { segments, ...header } = decodeSegmentBatch(batch)
@@ -81,10 +88,12 @@ export class SegmentPublisher {
   /** Never waits. Payloads are copied. */
   publish(segments: readonly Segment[], header: SegmentBatchHeader): void {
     const writers: SegmentBatchWriter[] = []
+    const own = this.#options.own ?? null
     let partition = 0
     let last: Segment | null = null
     this.#shedding.look(this.fill)
     for (const each of segments) {
+      if (own?.take(each) === true) continue
       const segment = this.#shedding.idle ? each : this.#shedding.pass(each, this.fill >= 1)
       if (segment === null) continue
       if (last?.connection !== segment.connection) partition = partitionOf(segment.connection.id, this.#queues.length)
@@ -148,12 +157,14 @@ export class SegmentPublisher {
           return
         }
         this.retries += 1
+        this.#trouble = error
         this.#options.onError?.(error)
         await this.#options.clock.sleep(pauseMs)
         pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)
         continue
       }
       pauseMs = RETRY_MS_MIN
+      this.#trouble = null
       queue.messages.splice(0, messages.length)
       this.#queuedBytes -= bytes
       this.messages += messages.length
@@ -170,7 +181,7 @@ export class SegmentPublisher {
 
   /** What was seen and not seen, to klartext.coverage, with what was left out here. Where that fails the rows wait. */
   async report(rows: readonly CoverageRow[], where: { cluster: string; node: string }): Promise<void> {
-    const waiting = [...this.#waitingRows, ...rows, ...this.#shedRows(where)].slice(-WAITING_ROWS_MAX)
+    const waiting = [...this.#waitingRows, ...rows, ...this.#leftOutRows(where)].slice(-WAITING_ROWS_MAX)
     if (waiting.length === 0) return
     this.#waitingRows = waiting
     const messages = waiting.map((row) => ({ key: null, value: encodeRow(row) }))
@@ -178,16 +189,22 @@ export class SegmentPublisher {
     this.#waitingRows = this.#waitingRows.slice(waiting.length)
   }
 
-  #shedRows({ cluster, node }: { cluster: string; node: string }): CoverageRow[] {
-    const ts = this.#options.clock.nowUs()
+  /** What was left out since the last report: for want of room, and as our own. */
+  #leftOutRows({ cluster, node }: { cluster: string; node: string }): CoverageRow[] {
+    const about = { ts: this.#options.clock.nowUs(), cluster, node, subject: 'publish', pid: 0, container: '' } as const
     const rows: CoverageRow[] = []
+    const { count, bytes } = this.#options.own ?? { count: 0, bytes: 0 }
+    if (count > this.#reportedOwn.count) {
+      const grown = { count: count - this.#reportedOwn.count, bytes: bytes - this.#reportedOwn.bytes }
+      rows.push({ ...about, kind: 'bytes', state: '', reason: 'own', detail: '', ...grown })
+      this.#reportedOwn = { count, bytes }
+    }
     for (const reason of ['bus_behind', 'bus_full'] as const) {
       const now = this.#shedding.shed[reason]
       const before = this.#reported[reason]
       if (now.count === before.count) continue
       const grown = { count: now.count - before.count, bytes: now.bytes - before.bytes }
-      const about = { ts, cluster, node, kind: 'loss', subject: 'publish', pid: 0, container: '', state: '' } as const
-      rows.push({ ...about, reason, detail: '', ...grown })
+      rows.push({ ...about, kind: 'loss', state: '', reason, detail: '', ...grown })
       this.#reported[reason] = { ...now }
     }
     return rows
@@ -195,6 +212,11 @@ export class SegmentPublisher {
 
   get shed(): Readonly<Record<ShedReason, { count: number; bytes: number }>> {
     return this.#shedding.shed
+  }
+
+  /** Why requests fail, in one line; null where they do not. */
+  get trouble(): string | null {
+    return this.#trouble === null ? null : (this.#trouble as Error).message
   }
 
   get failure(): unknown {

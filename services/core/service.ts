@@ -22,8 +22,10 @@ export interface ServiceContext {
 export interface RunningService {
   /** Until `stop`; rejects with what ends the service. */
   run(): Promise<void>
-  /** Ends in good order: what was taken in is handed on, where that can be done. */
+  /** Asks for an end in good order: what was taken in is handed on, where that can be done; `run` then resolves. */
   stop(): Promise<void>
+  /** Behind both: lets go of what is outside. */
+  close?(): Promise<void>
   metrics(): MetricFamily[]
   /** Details for a person, as JSON at /status: here ids may stand that no label may have. */
   status?(): unknown

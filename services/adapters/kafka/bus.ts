@@ -33,6 +33,11 @@ export class KafkaBus implements Bus {
     return bus
   }
 
+  /** At which brokers listen. */
+  get ports(): number[] {
+    return this.#client.ports
+  }
+
   async createTopic(topic: string, partitions: number, { compact = false }: TopicOptions = {}): Promise<void> {
     const known = await this.#partitionsOrNone(topic)
     if (known === null) await this.#create(topic, partitions, topicConfig(topic, compact))

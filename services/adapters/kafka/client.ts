@@ -53,6 +53,13 @@ export class KafkaClient {
     })
   }
 
+  /** Of all brokers: those that were named, and those that they named. */
+  get ports(): number[] {
+    const named = this.options.brokers.map((broker) => Number(broker.slice(broker.lastIndexOf(':') + 1)))
+    const known = this.#cluster.brokerPool.metadata?.brokers.map(({ port }) => port) ?? []
+    return [...new Set([...named, ...known])]
+  }
+
   /** Runs `call` until it succeeds, `retryMs` are over or the error is no passing one. */
   async retry<T>(doing: string, call: () => Promise<T>, retryMs = this.options.retryMs ?? 30_000): Promise<T> {
     const until = Date.now() + retryMs

@@ -4,8 +4,9 @@
  * The package has been frozen since 2023 and its version is pinned, so its inner modules are as stable as its outside. This
  * is the only file that imports it; what must be repaired in it is repaired here.
  */
+
 import { createRequire } from 'node:module'
-import type { KafkaConnection } from './options.js'
+import { KAFKA_CLIENT_ID, type KafkaConnection } from './options.js'
 
 const require = createRequire(import.meta.url)
 
@@ -110,6 +111,7 @@ export interface PartitionMetadata {
 export interface Cluster {
   readonly brokerPool: {
     readonly metadata: {
+      readonly brokers: readonly { readonly port: number }[]
       readonly topicMetadata: readonly { topic: string; partitionMetadata: readonly PartitionMetadata[] }[]
     } | null
     readonly seedBroker?: Broker
@@ -223,7 +225,7 @@ export function createCluster(connection: KafkaConnection): Cluster {
     logger: createLogger({ level: 0, logCreator: () => () => {} }),
     socketFactory: createSocketFactory(),
     brokers: [...connection.brokers],
-    clientId: connection.clientId ?? 'klartext',
+    clientId: KAFKA_CLIENT_ID,
     ssl: connection.tls === undefined ? null : { ...connection.tls },
     sasl: connection.sasl === undefined ? null : { ...connection.sasl },
     connectionTimeout: connection.connectMs ?? 5_000,

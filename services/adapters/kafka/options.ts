@@ -1,8 +1,10 @@
+/** As klartext's clients call themselves: by this name its own traffic is known. */
+export const KAFKA_CLIENT_ID = 'klartext'
+
 /** How to reach a Kafka. */
 export interface KafkaConnection {
   /** `host:port`; any of them tells the rest. */
   readonly brokers: readonly string[]
-  readonly clientId?: string
   /** Present: TLS. PEM texts; without `ca` the system's authorities are trusted. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string }
   readonly sasl?: {

@@ -32,9 +32,13 @@ interface Answer {
 /** Resolves when it listens. Throws KlartextError `PORT_IN_USE` where it cannot. */
 export async function serveOperations(options: OperationsOptions): Promise<OperationsServer> {
   const { host, port } = options
-  const server: Server = createServer({ headersTimeout: HEADERS_MS_MAX }, (request, response) =>
-    send(request, response, answer(options, request)),
-  )
+  const server: Server = createServer({ headersTimeout: HEADERS_MS_MAX }, (request, response) => {
+    try {
+      send(request, response, answer(options, request))
+    } catch (error) {
+      send(request, response, line(500, (error as Error).message))
+    }
+  })
   server.maxConnections = CONNECTIONS_MAX
   server.listen(port, host)
   try {

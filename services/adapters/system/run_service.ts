@@ -19,7 +19,10 @@ const WATCH_MS = 1_000
 
 type Config<S extends ConfigSpec & CommonSections> = ConfigOf<S> & ConfigOf<CommonSections & ConfigSpec>
 
-/** Answers the exit code. What is wrong for good is thrown as it is: one line for the command line to say. */
+/**
+ * Answers the exit code. What is wrong before the log is there is thrown, for the command line to say; afterwards it is the
+ * log's last line, and the process ends with whatever is still open: nothing may be half alive.
+ */
 export async function runService<S extends ConfigSpec & CommonSections>(
   definition: ServiceDefinition<S>,
   loaded: LoadedConfig<S>,
@@ -30,6 +33,8 @@ export async function runService<S extends ConfigSpec & CommonSections>(
   try {
     await host.listen(config.operations)
     return await host.run((context) => definition.open(config, context))
+  } catch (error) {
+    return host.fail(error)
   } finally {
     host.close()
   }
@@ -96,10 +101,17 @@ class ServiceHost {
     if (stopping.aborted) this.#log.info('ending in good order; a second signal ends at once')
     await running.stop()
     await ended
+    await running.close?.()
     const losses = running.losses?.() ?? []
     for (const loss of losses) this.#log.warn('lost', { what: loss })
     this.#log.info('ended')
     return losses.length > 0 ? EXIT.losses : EXIT.done
+  }
+
+  fail(error: unknown): never {
+    const unexpected = !(error instanceof KlartextError) && error instanceof Error
+    this.#log.failure('ended by an error', error, unexpected ? { stack: error.stack ?? '' } : {})
+    process.exit(EXIT.failed)
   }
 
   /** A loop that never comes round again is of no use to anybody: whoever started the process starts it anew. */

@@ -14,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   convert: async () => (await import('./convert.js')).convert,
   topics: async () => (await import('./topics.js')).topics,
   migrate: async () => (await import('./migrate.js')).migrate,
+  capture: async () => (await import('./capture.js')).capture,
   decode: async () => (await import('./decode.js')).decode,
   sink: async () => (await import('./sink.js')).sink,
   detect: async () => (await import('./detect.js')).detect,

@@ -45,6 +45,12 @@ export class DemoServices {
   readonly folder = mkdtempSync(join(tmpdir(), 'klartext-demo-'))
   readonly #children: ChildProcess[] = []
   #gatewayPort = 0
+  #ordersPort = 0
+
+  /** Of the servers. */
+  get ports(): readonly number[] {
+    return [this.#gatewayPort, this.#ordersPort]
+  }
 
   /** Throws KlartextError where a program is missing. */
   async start(): Promise<void> {
@@ -53,13 +59,18 @@ export class DemoServices {
     const names = ['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
     this.#call('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', ...certificate, ...names])
     this.#gatewayPort = await freePort()
-    const ordersPort = await freePort()
+    this.#ordersPort = await freePort()
     writeFileSync(join(folder, 'orders.mjs'), ORDERS_SERVICE)
     writeFileSync(join(folder, 'client.py'), PYTHON_CLIENT)
     mkdirSync(join(folder, 'tmp'))
-    writeFileSync(join(folder, 'nginx.conf'), nginxConf(folder, this.#gatewayPort, ordersPort))
+    writeFileSync(join(folder, 'nginx.conf'), nginxConf(folder, this.#gatewayPort, this.#ordersPort))
     this.#spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')])
-    this.#spawn(process.execPath, [join(folder, 'orders.mjs'), String(ordersPort), String(this.#gatewayPort), folder])
+    this.#spawn(process.execPath, [
+      join(folder, 'orders.mjs'),
+      String(this.#ordersPort),
+      String(this.#gatewayPort),
+      folder,
+    ])
     await this.#untilServing()
   }
 

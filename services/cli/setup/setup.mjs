@@ -20,6 +20,7 @@ const TEST_PACKAGES = [
   'postgresql',
   'python3-psycopg',
   'bind9-dnsutils',
+  'python3-prometheus-client',
 ]
 /** For npm run bench. */
 const BENCH_PACKAGES = ['tshark', 'wrk', 'openjdk-17-jre-headless', 'maven']
