@@ -11,6 +11,7 @@
 #include "segment.h"
 #include "maps.bpf.h"
 #include "emit.bpf.h"
+#include "cgroup.bpf.h"
 #include "socket.bpf.h"
 #include "tls.bpf.h"
 

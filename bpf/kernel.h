@@ -64,10 +64,31 @@ struct fdtable {
 struct files_struct {
   struct fdtable *fdt;
 };
+struct kernfs_node {
+  const char *name;
+  u64 id;
+  struct kernfs_node *parent;
+};
+/* Linux 6.15 (633488947ef6) gave it another name. */
+struct kernfs_node___renamed {
+  struct kernfs_node *__parent;
+};
+struct cgroup {
+  struct kernfs_node *kn;
+  int level;
+};
+struct cgroup_subsys_state {
+  struct cgroup *cgroup;
+};
+struct css_set {
+  struct cgroup_subsys_state *subsys[1];
+  struct cgroup *dfl_cgrp;
+};
 struct task_struct {
   int tgid;
   struct task_struct *group_leader;
   struct files_struct *files;
+  struct css_set *cgroups;
   u64 start_boottime;
 };
 struct in6_addr {
@@ -96,6 +117,9 @@ struct sock {
 };
 
 #pragma clang attribute pop
+
+/* Their values differ from kernel to kernel. */
+enum cgroup_subsys_id { memory_cgrp_id = 1, pids_cgrp_id = 2, cpu_cgrp_id = 3 };
 
 /* User-space ABI of the socket calls. */
 struct iovec_user {

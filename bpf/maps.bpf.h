@@ -82,6 +82,14 @@ struct {
   __type(value, struct kt_loss);
 } seen SEC(".maps");
 
+/* Cgroups whose names user space was told. BPF adds; the addon deletes what it does not know. Full: told again. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, u64);
+  __type(value, u8);
+} told_cgroups SEC(".maps");
+
 /* Source of connection numbers. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -60,7 +60,8 @@ struct kt_key {
 struct kt_connection {
   u64 number;           /* unique while the capturer runs */
   u64 process_start_ns; /* boot clock */
-  u64 cgroup_id;
+  u64 cgroup_id;        /* of cgroup v2 */
+  u64 cgroup;           /* names what a KT_EVENT_CGROUP told of, 0 = none */
   u64 socket;           /* struct sock*, 0 while a TLS object is not bound */
   u64 inode;            /* sockets: of the socket, tells one life of a struct sock from the next */
   u64 ssl;              /* sockets: the SSL* whose ciphertext this socket carries, 0 = none */
@@ -94,6 +95,8 @@ struct kt_connection {
 /* A process was executed or mapped code: look for libraries. */
 #define KT_EVENT_EXEC 5
 #define KT_EVENT_OPEN 6
+/* A cgroup that connections are in: `number` is what they call it, a kt_cgroup follows. */
+#define KT_EVENT_CGROUP 7
 
 /* Head of every record in the ring. `captured` payload bytes follow; for OPEN, BIND and CLOSE they are the kt_connection. */
 struct kt_event {
@@ -110,6 +113,16 @@ struct kt_event {
   u32 captured;
   /* CLOSE: final positions, by way. */
   u64 ends[2];
+};
+
+/* Below the outermost levels of a node are pod, container, and what the container makes of its own. */
+#define KT_CGROUP_LEVELS 8
+/* The longest names of container runtimes have 150 bytes. */
+#define KT_CGROUP_NAME 192
+
+struct kt_cgroup {
+  /* The cgroup's own, then those of its parents; empty beyond the outermost. */
+  char names[KT_CGROUP_LEVELS][KT_CGROUP_NAME];
 };
 
 /* Why bytes were not copied; index into the map `losses`. */
@@ -145,11 +158,11 @@ struct kt_settings {
 };
 
 #if defined(__cplusplus)
-static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 144 && sizeof(kt_settings) == 16);
+static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 152 && sizeof(kt_settings) == 16);
 #else
 _Static_assert(sizeof(struct kt_key) == 16, "kt_key");
 _Static_assert(sizeof(struct kt_event) == 72, "kt_event");
-_Static_assert(sizeof(struct kt_connection) == 144, "kt_connection");
+_Static_assert(sizeof(struct kt_connection) == 152, "kt_connection");
 _Static_assert(sizeof(struct kt_settings) == 16, "kt_settings");
 #endif
 

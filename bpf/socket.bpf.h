@@ -72,6 +72,7 @@ static __always_inline void describe_process(struct kt_connection *c)
   c->tgid = bpf_get_current_pid_tgid() >> 32;
   c->process_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
   c->cgroup_id = bpf_get_current_cgroup_id();
+  c->cgroup = tell_cgroup();
   bpf_get_current_comm(c->comm, sizeof(c->comm));
 }
 

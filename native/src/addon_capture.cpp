@@ -199,7 +199,7 @@ class Capture : public Napi::ObjectWrap<Capture> {
         Napi::Object entry = Napi::Object::New(env);
         entry.Set("pid", process.pid);
         entry.Set("comm", process.comm);
-        entry.Set("containerId", process.container_id);
+        entry.Set("containerId", process.cgroup.container_id);
         processes.Set(processes.Length(), entry);
       }
       object.Set("processes", processes);

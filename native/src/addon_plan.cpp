@@ -89,7 +89,7 @@ Napi::Object object_object(Napi::Env env, const MappedObject &mapped) {
     process.Set("pid", info.pid);
     process.Set("startNs", Napi::BigInt::New(env, info.start_ns));
     process.Set("comm", info.comm);
-    process.Set("containerId", info.container_id);
+    process.Set("containerId", info.cgroup.container_id);
     processes.Set(static_cast<uint32_t>(i), process);
   }
   object.Set("processes", processes);

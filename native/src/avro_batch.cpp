@@ -8,7 +8,7 @@ namespace klartext {
 
 namespace {
 
-constexpr int32_t FORMAT_VERSION = 1;
+constexpr int32_t FORMAT_VERSION = 2;
 constexpr size_t VARINT_BYTES_MAX = 10;
 // connection, direction, position, length, time offset, flags and the payload's size, each at its longest, and the
 // zero that ends the array.
@@ -138,6 +138,7 @@ uint32_t AvroBatch::add_connection(const BatchConnection &connection) {
   append_long(out, connection.cgroup_id);
   append_string(out, connection.container_id);
   append_string(out, connection.tls_version);
+  append_string(out, connection.pod_uid);
   return connections_++;
 }
 

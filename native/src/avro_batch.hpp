@@ -39,6 +39,7 @@ struct BatchConnection {
   int64_t cgroup_id = 0;
   std::string_view container_id;
   std::string_view tls_version;
+  std::string_view pod_uid;
 };
 
 // A finished batch: `size` bytes at `data`, inside the allocation `base`, which free_batch() releases on any thread.

@@ -1,14 +1,15 @@
 #include "connection_table.hpp"
 
-#include "procfs.hpp"
+#include <string.h>
 
 namespace klartext {
 
 namespace {
 
-// Processes whose container is remembered; one entry is some 100 bytes, a node has a few thousand.
-constexpr size_t PROCESSES_MAX = 16384;
-constexpr size_t CGROUP_BYTES_MAX = 16384;
+// A node has some hundred at a time, and new ones with every container that starts; an entry has some 150 bytes.
+constexpr size_t CGROUPS_MAX = 16384;
+
+const CgroupIdentity NOTHING_KNOWN;
 
 } // namespace
 
@@ -36,7 +37,6 @@ KnownConnection *ConnectionTable::find(const kt_event &event, const kt_connectio
     fresh.kernel.protocol = KT_PROTOCOL_TCP;
   }
   fresh.conn_id = mix64(id_seed_ + event.number);
-  fresh.container_id = container_of(fresh.kernel.tgid, fresh.kernel.process_start_ns);
   return &connections_.emplace(event.number, std::move(fresh)).first->second;
 }
 
@@ -70,16 +70,24 @@ void ConnectionTable::mark_lost(uint64_t batch) {
   }
 }
 
-const std::string &ConnectionTable::container_of(uint32_t pid, uint64_t start_ns) {
-  if (processes_.size() > PROCESSES_MAX) processes_.clear();
-  Process &process = processes_[pid];
-  if (process.start_ns != start_ns || start_ns == 0) {
-    process.start_ns = start_ns;
-    std::string cgroup;
-    read_proc_file("/proc/" + std::to_string(pid) + "/cgroup", cgroup, CGROUP_BYTES_MAX);
-    process.container_id = container_id_of_cgroup(cgroup);
+void ConnectionTable::learn_cgroup(uint64_t cgroup, const kt_cgroup &names) {
+  std::string path;
+  for (int i = KT_CGROUP_LEVELS - 1; i >= 0; i--) {
+    const size_t size = strnlen(names.names[i], KT_CGROUP_NAME);
+    if (size > 0) path.append("/").append(names.names[i], size);
   }
-  return process.container_id;
+  // Who is still in use is told of again.
+  if (cgroups_.size() >= CGROUPS_MAX) cgroups_.clear();
+  cgroups_[cgroup] = identity_of_cgroup(path);
+}
+
+const CgroupIdentity &ConnectionTable::cgroup_of(const KnownConnection &connection) {
+  if (connection.kernel.cgroup == 0) return NOTHING_KNOWN;
+  const auto found = cgroups_.find(connection.kernel.cgroup);
+  if (found != cgroups_.end()) return found->second;
+  // Its names were lost on their way: the next connection from there tells them again.
+  programs_.forget_cgroup(connection.kernel.cgroup);
+  return NOTHING_KNOWN;
 }
 
 } // namespace klartext

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "avro_batch.hpp"
+#include "cgroup_name.hpp"
 #include "programs.hpp"
 
 namespace klartext {
@@ -15,7 +16,6 @@ struct KnownConnection {
   kt_key key{};
   kt_connection kernel{};
   uint64_t conn_id = 0;
-  std::string container_id;
   bool tls = false;
   bool client = false;   // this process is the client
   bool settled = false;  // `client` and `guessed` are decided
@@ -43,22 +43,20 @@ class ConnectionTable {
   // Segments of the batch never arrived: whoever had one there has a gap.
   void mark_lost(uint64_t batch);
   size_t size() const { return connections_.size(); }
+  // What BPF tells of a cgroup, once.
+  void learn_cgroup(uint64_t cgroup, const kt_cgroup &names);
+  // Nothing of a cgroup that was never told of, which is asked for again.
+  const CgroupIdentity &cgroup_of(const KnownConnection &connection);
 
   template <typename Visit> void each(Visit visit) {
     for (auto &[number, connection] : connections_) visit(number, connection);
   }
 
  private:
-  const std::string &container_of(uint32_t pid, uint64_t start_ns);
-
   const Programs &programs_;
   uint64_t id_seed_;
   std::unordered_map<uint64_t, KnownConnection> connections_;
-  struct Process {
-    uint64_t start_ns = 0;
-    std::string container_id;
-  };
-  std::unordered_map<uint32_t, Process> processes_;
+  std::unordered_map<uint64_t, CgroupIdentity> cgroups_;
 };
 
 uint64_t mix64(uint64_t value);

@@ -282,7 +282,7 @@ void Discovery::read_process(int32_t pid, ScanResult &result, bool force) {
   }
   // Read again with the mappings: a process may be moved into its container after it has started.
   if (read_proc_file(folder + "/cgroup", state.text, 64 * 1024)) {
-    process.info.container_id = container_id_of_cgroup(state.text);
+    process.info.cgroup = identity_of_cgroup_file(state.text);
   }
   if (!read_proc_file(folder + "/maps", state.text, MAPS_BYTES_MAX)) return;
   result.processes_read++;

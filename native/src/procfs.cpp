@@ -4,15 +4,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 
 namespace klartext {
 
 namespace {
-
-constexpr size_t CONTAINER_ID_DIGITS = 64;
 
 // Takes a number off the front; false if there is none.
 bool take_number(std::string_view &text, uint64_t &value, int base) {
@@ -34,8 +31,6 @@ std::string_view take_line(std::string_view &text) {
   text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   return line;
 }
-
-bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
 // "start-end perms offset major:minor inode      path"
 bool parse_mapping(std::string_view line, ExecutableMapping &mapping) {
@@ -106,26 +101,6 @@ std::vector<ExecutableMapping> parse_executable_mappings(std::string_view maps) 
     if (parse_mapping(take_line(maps), mapping)) mappings.push_back(mapping);
   }
   return mappings;
-}
-
-std::string container_id_of_cgroup(std::string_view cgroup_file) {
-  while (!cgroup_file.empty()) {
-    const std::string_view line = take_line(cgroup_file);
-    size_t found = std::string_view::npos;
-    for (size_t at = 0; at < line.size();) {
-      size_t end = at;
-      while (end < line.size() && is_hex(line[end])) end++;
-      const bool whole_word = at == 0 || std::isalnum(static_cast<unsigned char>(line[at - 1])) == 0;
-      const bool ends_word = end == line.size() || std::isalnum(static_cast<unsigned char>(line[end])) == 0;
-      if (end - at == CONTAINER_ID_DIGITS && whole_word && ends_word) found = at;
-      at = end + 1;
-    }
-    if (found == std::string_view::npos) continue;
-    const std::string_view before = line.substr(0, found);
-    if (before.ends_with("-conmon-")) return "";
-    return std::string(line.substr(found, CONTAINER_ID_DIGITS));
-  }
-  return "";
 }
 
 } // namespace klartext

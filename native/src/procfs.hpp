@@ -6,13 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "cgroup_name.hpp"
+
 namespace klartext {
 
 struct ProcessInfo {
   int32_t pid = 0;
   uint64_t start_ns = 0; // boot clock, to the kernel's clock tick (10 ms)
   std::string comm;
-  std::string container_id; // 64 hex digits, or empty on the host
+  CgroupIdentity cgroup;
 };
 
 struct ProcessStat {
@@ -36,10 +38,5 @@ bool read_proc_file(const std::string &path, std::string &into, size_t size_max,
 
 bool parse_stat(std::string_view text, ProcessStat &stat);
 std::vector<ExecutableMapping> parse_executable_mappings(std::string_view maps);
-
-// The container that a /proc/PID/cgroup file names: the last run of exactly 64 hex digits of a line, which covers docker,
-// containerd, CRI-O and podman with either cgroup driver, and containers inside containers. Monitor processes of CRI-O
-// (crio-conmon-…) are not in the container.
-std::string container_id_of_cgroup(std::string_view cgroup_file);
 
 } // namespace klartext

@@ -197,6 +197,10 @@ void Programs::forget_connection(bool tls, const kt_key &key) const {
   bpf_map_delete_elem(bpf_object__find_map_fd_by_name(object_, tls ? "tls" : "sockets"), &key);
 }
 
+void Programs::forget_cgroup(uint64_t cgroup) const {
+  bpf_map_delete_elem(bpf_object__find_map_fd_by_name(object_, "told_cgroups"), &cgroup);
+}
+
 LossCounts Programs::counts() const {
   LossCounts counts;
   const int losses = bpf_object__find_map_fd_by_name(object_, "losses");

@@ -52,6 +52,7 @@ class Programs {
   // False where the entry is gone.
   bool find_connection(bool tls, const kt_key &key, kt_connection &into) const;
   void forget_connection(bool tls, const kt_key &key) const;
+  void forget_cgroup(uint64_t cgroup) const;
   LossCounts counts() const;
 
  private:

@@ -106,6 +106,9 @@ void RingReader::handle(const kt_event &event, const uint8_t *payload) {
     }
     case KT_EVENT_UNBOUND:
       return libraries_.arm_memory_bios(event.key.tgid);
+    case KT_EVENT_CGROUP:
+      if (event.captured == sizeof(kt_cgroup)) table_.learn_cgroup(event.number, *reinterpret_cast<const kt_cgroup *>(payload));
+      return;
     case KT_EVENT_EXEC:
       return libraries_.look_at(event.key.tgid);
     default:
@@ -164,7 +167,9 @@ uint32_t RingReader::index_of(KnownConnection &connection) {
   row.process_start_ns = static_cast<int64_t>(kernel.process_start_ns);
   row.comm = std::string_view(kernel.comm, strnlen(kernel.comm, sizeof(kernel.comm)));
   row.cgroup_id = static_cast<int64_t>(kernel.cgroup_id);
-  row.container_id = connection.container_id;
+  const CgroupIdentity &cgroup = table_.cgroup_of(connection);
+  row.container_id = cgroup.container_id;
+  row.pod_uid = cgroup.pod_uid;
   connection.index = batch_.add_connection(row);
   connection.batch = batch_number_;
   return connection.index;

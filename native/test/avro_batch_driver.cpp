@@ -1,6 +1,6 @@
 // Drives AvroBatch from a script on stdin, so that the values a test expects are written in the test only.
 //   begin CLUSTER NODE BOOT_ID VERSION SEQUENCE BASE_TIME_NS
-//   connection ID TRANSPORT SIDE SOURCE CLIENT_IP CLIENT_PORT SERVER_IP SERVER_PORT PID START_NS COMM CGROUP CONTAINER TLS
+//   connection ID TRANSPORT SIDE SOURCE CLIENT_IP CLIENT_PORT SERVER_IP SERVER_PORT PID START_NS COMM CGROUP CONTAINER TLS POD
 //   segment CONNECTION DIRECTION POSITION LENGTH TIME_NS FLAGS PAYLOAD
 //   finish                      writes the batch to stdout after its size (32 bits, little-endian)
 // Strings and bytes are hex, `-` when empty; numbers are decimal. The optional argument is the size hint.
@@ -50,12 +50,12 @@ int main(int argc, char **argv) {
     } else if (verb == "connection") {
       BatchConnection connection;
       unsigned transport, side;
-      std::string source, client, server, comm, container, tls;
+      std::string source, client, server, comm, container, tls, pod;
       in >> connection.conn_id >> transport >> side >> source >> client >> connection.client_port >> server >>
           connection.server_port >> connection.pid >> connection.process_start_ns >> comm >> connection.cgroup_id >>
-          container >> tls;
+          container >> tls >> pod;
       const std::string texts[] = {from_hex(source), from_hex(client), from_hex(server),
-                                   from_hex(comm),   from_hex(container), from_hex(tls)};
+                                   from_hex(comm),   from_hex(container), from_hex(tls), from_hex(pod)};
       connection.transport = static_cast<Transport>(transport);
       connection.side = static_cast<CaptureSide>(side);
       connection.source = texts[0];
@@ -66,6 +66,7 @@ int main(int argc, char **argv) {
       connection.comm = texts[3];
       connection.container_id = texts[4];
       connection.tls_version = texts[5];
+      connection.pod_uid = texts[6];
       batch.add_connection(connection);
     } else if (verb == "segment") {
       uint32_t connection, flags;

@@ -23,7 +23,8 @@ std::string json_of(const MappedObject &object) {
   for (size_t i = 0; i < object.processes.size(); i++) {
     const ProcessInfo &info = object.processes[i];
     out += (i > 0 ? ",{\"pid\":" : "{\"pid\":") + std::to_string(info.pid) + ",\"startNs\":" + std::to_string(info.start_ns) +
-           ",\"comm\":" + quoted(info.comm) + ",\"containerId\":" + quoted(info.container_id) + '}';
+           ",\"comm\":" + quoted(info.comm) + ",\"containerId\":" + quoted(info.cgroup.container_id) +
+           ",\"podUid\":" + quoted(info.cgroup.pod_uid) + '}';
   }
   return out + "]}";
 }

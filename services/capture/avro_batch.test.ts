@@ -42,6 +42,7 @@ interface Connection {
   cgroup: bigint
   container: string
   tls: string
+  pod: string
 }
 interface Item {
   connection: number
@@ -82,6 +83,7 @@ function script(batches: readonly Batch[]): string {
           c.cgroup,
           hex(c.container),
           hex(c.tls),
+          hex(c.pod),
         ].join(' '),
       )
     }
@@ -117,7 +119,7 @@ function expected({ header: h, connections, segments }: Batch): object {
     return bytes
   }
   return {
-    format_version: 1,
+    format_version: 2,
     cluster: h.cluster,
     node: h.node,
     boot_id: h.bootId,
@@ -139,6 +141,7 @@ function expected({ header: h, connections, segments }: Batch): object {
       cgroup_id: c.cgroup,
       container_id: c.container,
       tls_version: c.tls,
+      pod_uid: c.pod,
     })),
     segments: segments.map((s) => ({
       connection: s.connection,
@@ -192,6 +195,7 @@ function connection(id: bigint, change: Partial<Connection> = {}): Connection {
     cgroup: 42n,
     container: '',
     tls: '1.3',
+    pod: '',
     ...change,
   }
 }
@@ -245,6 +249,7 @@ test('edge values of every field survive', { skip }, () => {
         comm: Buffer.from('größe 日本 \u{1f600}'),
         cgroup: -(2n ** 63n),
         container: 'f'.repeat(64),
+        pod: '0f1e2d3c-1111-2222-3333-444455556666',
       }),
     ],
     segments: [

@@ -28,7 +28,7 @@ interface Found {
   inode: number
   points: number
   reason: string
-  processes: { pid: number; startNs: number; comm: string; containerId: string }[]
+  processes: { pid: number; startNs: number; comm: string; containerId: string; podUid: string }[]
 }
 interface Step {
   appeared: Found[]
@@ -129,8 +129,8 @@ test('one file in many processes is one object; unchanged processes are not read
       points: 10,
       reason: '',
       processes: [
-        { pid: 10, startNs: 12_340_000_000, comm: 'evil ) S 1 (x', containerId: ID },
-        { pid: 11, startNs: 5_000_000_000, comm: 'app', containerId: '' },
+        { pid: 10, startNs: 12_340_000_000, comm: 'evil ) S 1 (x', containerId: ID, podUid: '' },
+        { pid: 11, startNs: 5_000_000_000, comm: 'app', containerId: '', podUid: '' },
       ],
     },
   )
@@ -250,32 +250,67 @@ test('libraries and programs that cannot be hooked say why', { skip }, async () 
   proc.close()
 })
 
-test('container ids of the runtimes', { skip }, async () => {
+test('containers and pods by the names of cgroups', { skip }, async () => {
   const proc = new FakeProc('containers', 60_000)
-  const POD = '0f1e2d3c_1111_2222_3333_444455556666'
-  const cases: [string, string][] = [
-    [`0::/system.slice/docker-${ID}.scope`, ID],
-    [`0::/docker/${ID}`, ID],
-    [`0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${POD}.slice/cri-containerd-${ID}.scope`, ID],
-    [`0::/kubepods/besteffort/pod${POD}/${ID}`, ID],
-    [`0::/kubepods.slice/kubepods-pod${POD}.slice/crio-${ID}.scope/container`, ID],
-    [`0::/machine.slice/libpod-${ID}.scope`, ID],
-    [`0::/system.slice/containerd.service/kubepods-burstable-pod${POD}.slice:cri-containerd:${ID}`, ID],
-    [`12:pids:/docker/${ID}\n11:memory:/docker/${ID}\n0::/`, ID],
-    [`0::/docker/${'f'.repeat(64)}/kubepods/pod${POD}/${ID}`, ID],
-    [`0::/machine.slice/crio-conmon-${ID}.scope`, ''],
-    [`0::/user.slice/user-1000.slice/session-2.scope`, ''],
-    [`0::/x/${ID}0`, ''],
-    [`0::/x/${ID.slice(1)}`, ''],
-    [`0::/x/z${ID}`, ''],
-    ['', ''],
+  const POD = '0f1e2d3c-1111-2222-3333-444455556666'
+  const SLICE = POD.replaceAll('-', '_')
+  const FILE_POD = '9'.repeat(32)
+  const OTHER = 'f'.repeat(64)
+  const burstable = '/kubepods.slice/kubepods-burstable.slice'
+  const cases: [string, string, string][] = [
+    // containerd and CRI-O, driver systemd
+    [`0::${burstable}/kubepods-burstable-pod${SLICE}.slice/cri-containerd-${ID}.scope`, ID, POD],
+    [`0::/kubepods.slice/kubepods-pod${SLICE}.slice/crio-${ID}.scope/container`, ID, POD],
+    [`0::/kubepods.slice/kubepods-pod${SLICE}.slice/crio-${ID}.scope/system.slice/docker-${OTHER}.scope`, ID, POD],
+    [`0::${burstable}/kubepods-burstable-pod${FILE_POD}.slice/cri-containerd-${ID}.scope`, ID, FILE_POD],
+    [`0::${burstable}/kubepods-burstable-pod${SLICE}.slice`, '', POD],
+    [`0::${burstable}/kubepods-burstable-pod${SLICE}.slice/crio-conmon-${ID}.scope`, '', POD],
+    // the same, driver cgroupfs, v1 and v2
+    [`0::/kubepods/besteffort/pod${POD}/${ID}`, ID, POD],
+    [`0::/kubepods/pod${POD}/crio-${ID}`, ID, POD],
+    [`0::/kubepods/burstable/pod${POD}/${ID}/kubepods/pod${FILE_POD}/${OTHER}`, ID, POD],
+    [`12:pids:/kubepods/burstable/pod${POD}/${ID}\n11:memory:/kubepods/burstable/pod${POD}/${ID}\n0::/`, ID, POD],
+    [`2:cpu,cpuacct:/\n1:name=systemd:/kubepods.slice/kubepods-pod${SLICE}.slice/docker-${ID}.scope`, ID, POD],
+    // containerd with cgroupfs under a kubelet with systemd
+    [`0::/system.slice/containerd.service/kubepods-burstable-pod${SLICE}.slice:cri-containerd:${ID}`, ID, POD],
+    // a node that is a container
+    [`0::/docker/${OTHER}/kubepods/pod${POD}/${ID}`, ID, POD],
+    [
+      `0::/docker/${OTHER}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod${SLICE}.slice/cri-containerd-${ID}.scope`,
+      ID,
+      POD,
+    ],
+    [`0::/docker/${OTHER}/kubepods/pod${POD}`, '', POD],
+    // no pods
+    [`0::/system.slice/docker-${ID}.scope`, ID, ''],
+    [`0::/docker/${ID}`, ID, ''],
+    [`0::/machine.slice/libpod-${ID}.scope/container`, ID, ''],
+    [`12:pids:/docker/${ID}\n11:memory:/docker/${ID}\n0::/`, ID, ''],
+    // what says nothing
+    [`0::/machine.slice/crio-conmon-${ID}.scope`, '', ''],
+    [`0::/machine.slice/libpod-conmon-${ID}.scope`, '', ''],
+    [`0::/user.slice/user-1000.slice/session-2.scope`, '', ''],
+    [`0::/user.slice/pod${POD}`, '', ''],
+    [`0::/user.slice/x-pod${SLICE}.slice/shell.scope`, '', ''],
+    [`0::/kubepods/pod${POD}x`, '', ''],
+    [`0::/kubepods/xpod${POD}`, '', ''],
+    [`0::/kubepods/pod${POD.toUpperCase()}`, '', ''],
+    [`0::/kubepods/podcast`, '', ''],
+    [`0::/x/${ID}0`, '', ''],
+    [`0::/x/${ID.slice(1)}`, '', ''],
+    [`0::/x/z${ID}`, '', ''],
+    [`0::/x/upload-${ID}.scope`, '', ''],
+    ['0::', '', ''],
+    ['0:', '', ''],
+    ['', '', ''],
   ]
   for (const [i, [cgroup]] of cases.entries()) proc.put(100 + i, [LIBSSL], { cgroup: `${cgroup}\n` })
   const [object] = (await proc.step('scan')).objects
-  assert.deepEqual(
-    object?.processes.map((process) => process.containerId),
-    cases.map(([, id]) => id),
-  )
+  const found = object?.processes.map(({ containerId, podUid }) => [containerId, podUid]) ?? []
+  for (const [i, [cgroup, containerId, podUid]] of cases.entries()) {
+    assert.deepEqual(found[i], [containerId, podUid], cgroup)
+  }
+  assert.equal(found.length, cases.length)
   proc.close()
 })
 

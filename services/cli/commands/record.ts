@@ -31,12 +31,14 @@ async function run(input: CommandInput): Promise<number> {
     throw new UsageError('--pid takes process ids, divided by commas')
   const source = new NativeSource({ plain: input.values['tls-only'] !== true, ...(pids === undefined ? {} : { pids }) })
   const archive = new ArchiveWriter(output)
+  // From here on a signal ends it in good order.
+  const stopped = untilStopped(seconds)
   source.start()
   process.stderr.write(`recording to ${output}; Ctrl-C ends it\n`)
   const writing = (async () => {
     for await (const batch of source.rawBatches()) archive.append(batch)
   })()
-  await Promise.race([untilStopped(seconds), writing])
+  await Promise.race([stopped, writing])
   await source.stop()
   await writing
   archive.close()

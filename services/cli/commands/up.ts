@@ -41,6 +41,8 @@ async function run(input: CommandInput): Promise<number> {
     writeFileSync(endpointFile, `http://127.0.0.1:${port}`)
     const say = (line: string) => process.stderr.write(`${line}\n`)
     const source = liveSource()
+    // From here on a signal ends it in good order.
+    const stopped = untilStopped(seconds)
     if (capturing) source.start()
     say(capturing ? 'capturing this host: no keys, no bodies, query values masked' : 'serving the store, not capturing')
     say(`store  ${dataDir}`)
@@ -48,7 +50,7 @@ async function run(input: CommandInput): Promise<number> {
     say(`   or  curl 'http://127.0.0.1:${port}/?default_format=PrettyCompact' -d 'SELECT count() FROM klartext.flows'`)
     const endDetections = input.values['no-detect'] === true ? null : await startDetections(embedded.store, say)
     const running = capturing ? embedded.run(source) : new Promise<void>(() => {})
-    await Promise.race([untilStopped(seconds), running])
+    await Promise.race([stopped, running])
     say('stopping')
     await endDetections?.()
     if (capturing) {

@@ -28,6 +28,7 @@ function connection(id: bigint): ConnectionInfo {
   info.cgroupId = -1n
   info.containerId = 'f'.repeat(64)
   info.tlsVersion = '1.3'
+  info.podUid = '0f1e2d3c-1111-2222-3333-444455556666'
   info.cluster = HEADER.cluster
   info.node = HEADER.node
   return info
@@ -43,7 +44,7 @@ test('avsc reads what the writer writes, field by field', () => {
   const writer = new SegmentBatchWriter(HEADER)
   for (const segment of SEGMENTS) writer.add(segment)
   const batch = type.fromBuffer(writer.finish())
-  assert.equal(batch.format_version, 1)
+  assert.equal(batch.format_version, 2)
   assert.equal(batch.node, 'knoten-ü')
   assert.equal(batch.sequence, 7n)
   assert.equal(batch.connections.length, 3)
@@ -137,7 +138,7 @@ function asRecord(segments: readonly Segment[]) {
   const connections = [...new Set(segments.map((each) => each.connection))]
   const base = 1_790_000_000_123_456_789n
   return {
-    format_version: 1,
+    format_version: 2,
     cluster: HEADER.cluster,
     node: HEADER.node,
     boot_id: HEADER.bootId,
@@ -162,6 +163,7 @@ function asRecord(segments: readonly Segment[]) {
         cgroup_id: info.cgroupId,
         container_id: info.containerId,
         tls_version: info.tlsVersion,
+        pod_uid: info.podUid,
       }
     }),
     segments: segments.map((each) => ({
@@ -205,6 +207,19 @@ test('random batches: avsc reads ours, we read those of avsc', () => {
   }
 })
 
+test('batches of version 1, which had no pods, are read as they were', () => {
+  const older = structuredClone(schema)
+  const { items } = older.fields.find(({ name }: { name: string }) => name === 'connections').type
+  items.fields = items.fields.filter(({ name }: { name: string }) => name !== 'pod_uid')
+  const bytes = typeWithBigInt(older).toBuffer({ ...asRecord(SEGMENTS), format_version: 1 })
+  const read = decodeSegmentBatch(bytes).segments
+  for (const each of read) {
+    assert.equal(each.connection.podUid, '')
+    each.connection.podUid = SEGMENTS[0].connection.podUid
+  }
+  assert.deepEqual(read, SEGMENTS)
+})
+
 test('what no batch can be is refused with the place and the reason', () => {
   const one = asRecord([SEGMENTS[0]])
   const changed = (connection: object, segment: object) => ({
@@ -222,7 +237,7 @@ test('what no batch can be is refused with the place and the reason', () => {
       },
     )
   const of = (record: object) => type.toBuffer(record)
-  refused(of({ ...one, format_version: 2 }), /format version 2, this reader knows 1$/)
+  refused(of({ ...one, format_version: 3 }), /format version 3, this reader knows 1 to 2$/)
   refused(of({ ...one, format_version: -1 }), /format version -1/)
   refused(of(changed({}, { connection: 1 })), /names no connection/)
   refused(of(changed({}, { connection: -1 })), /names no connection/)

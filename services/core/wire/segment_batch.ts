@@ -6,7 +6,9 @@ import { addressToBytes, addressToText } from '../address.js'
 import { type CaptureSide, ConnectionInfo, type Direction, Segment, type Transport } from '../segment.js'
 import { AvroInput, AvroOutput } from './avro.js'
 
-export const SEGMENT_FORMAT_VERSION = 1
+/** What is written. Version 1 was without `pod_uid` and is still read: archives last. */
+export const SEGMENT_FORMAT_VERSION = 2
+const WITHOUT_POD = 1
 
 const TRANSPORTS: readonly Transport[] = ['tcp', 'udp', 'unix']
 const SIDES: readonly CaptureSide[] = ['unknown', 'client', 'server']
@@ -43,9 +45,10 @@ export function decodeSegmentBatch(bytes: Buffer): SegmentBatch {
 /** Reads one of several batches that follow each other. */
 export function readSegmentBatch(input: AvroInput): SegmentBatch {
   const version = input.long()
-  if (version !== SEGMENT_FORMAT_VERSION) {
-    throw input.bad(`format version ${version}, this reader knows ${SEGMENT_FORMAT_VERSION}`)
+  if (version !== SEGMENT_FORMAT_VERSION && version !== WITHOUT_POD) {
+    throw input.bad(`format version ${version}, this reader knows 1 to ${SEGMENT_FORMAT_VERSION}`)
   }
+  const hasPod = version !== WITHOUT_POD
   const cluster = input.text()
   const node = input.text()
   const bootId = input.text()
@@ -61,7 +64,7 @@ export function readSegmentBatch(input: AvroInput): SegmentBatch {
 
   const connections: ConnectionInfo[] = []
   for (let count = input.blockCount(); count > 0; count = input.blockCount()) {
-    for (let i = 0; i < count; i++) connections.push(readConnection(input, cluster, node))
+    for (let i = 0; i < count; i++) connections.push(readConnection(input, cluster, node, hasPod))
   }
   const segments: Segment[] = []
   for (let count = input.blockCount(); count > 0; count = input.blockCount()) {
@@ -94,7 +97,7 @@ export function readSegmentBatch(input: AvroInput): SegmentBatch {
   return { cluster, node, bootId, capturerVersion, sequence, segments }
 }
 
-function readConnection(input: AvroInput, cluster: string, node: string): ConnectionInfo {
+function readConnection(input: AvroInput, cluster: string, node: string, hasPod: boolean): ConnectionInfo {
   const info = new ConnectionInfo(input.fixed(8).readBigUInt64BE())
   info.transport = TRANSPORTS[input.symbol(TRANSPORTS.length, 'transport')]
   info.side = SIDES[input.symbol(SIDES.length, 'side')]
@@ -109,6 +112,7 @@ function readConnection(input: AvroInput, cluster: string, node: string): Connec
   info.cgroupId = input.bigLong()
   info.containerId = input.text()
   info.tlsVersion = input.text()
+  if (hasPod) info.podUid = input.text()
   info.cluster = cluster
   info.node = node
   return info
@@ -203,4 +207,5 @@ function writeConnection(out: AvroOutput, info: ConnectionInfo): void {
   out.bigLong(info.cgroupId)
   out.text(info.containerId)
   out.text(info.tlsVersion)
+  out.text(info.podUid)
 }
