@@ -26,6 +26,11 @@ export class StateWriter {
     this.u8(value ? 1 : 0)
   }
 
+  u32(value: number): void {
+    const at = this.#reserve(4)
+    this.#bytes.writeUInt32LE(value, at)
+  }
+
   /** Any integer or time a decoder keeps; exact where a double is. */
   number(value: number): void {
     const at = this.#reserve(8)
@@ -88,6 +93,11 @@ export class StateReader {
 
   bool(): boolean {
     return this.u8() === 1
+  }
+
+  u32(): number {
+    const at = this.#take(4)
+    return at < 0 ? 0 : this.#bytes.readUInt32LE(at)
   }
 
   number(): number {

@@ -224,7 +224,7 @@ class HeaderMemo {
   }
 }
 
-/** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows. */
+/** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows; cookies, which HTTP/2 cuts up, as RFC 9113 section 8.2.3 says. */
 function eachOnce(list: HeaderList): HeaderList {
   if (list.length > COMPARED_MAX) return joined(list)
   for (let i = 2; i < list.length; i += 2) {
@@ -240,7 +240,8 @@ function joined(list: HeaderList): HeaderList {
   const values = new Map<string, string>()
   for (let i = 0; i < list.length; i += 2) {
     const before = values.get(list[i])
-    values.set(list[i], before === undefined ? list[i + 1] : `${before}, ${list[i + 1]}`)
+    const between = list[i] === 'cookie' ? '; ' : ', '
+    values.set(list[i], before === undefined ? list[i + 1] : `${before}${between}${list[i + 1]}`)
   }
   return [...values].flat()
 }

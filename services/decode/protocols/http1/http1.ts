@@ -52,7 +52,8 @@ class Http1Decoder implements Decoder {
   parse(direction: Direction, input: Cursor): number {
     if (this.#responses.switching !== null) return SWITCH
     if (direction === TO_SERVER && this.#requests.idle && isHttp2Preface(input)) {
-      this.#responses.switching = { protocol: 'http2', exchange: new Exchange() }
+      // A client that asked for it says so only once it was told yes, whether or not that answer was captured.
+      this.#responses.switching = { protocol: 'http2', exchange: this.#requests.askedFor('h2c') ?? new Exchange() }
       return SWITCH
     }
     return direction === TO_SERVER ? this.#requests.parse(input) : this.#responses.parse(input)

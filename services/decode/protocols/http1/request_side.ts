@@ -73,6 +73,12 @@ export class RequestSide extends MessageSide {
     return super.parse(input)
   }
 
+  /** The request that waits for its answer to an upgrade to `protocol`. */
+  askedFor(protocol: string): Exchange | null {
+    const exchange = this.#asksTunnel?.exchange
+    return exchange?.attrs?.['http.request.header.upgrade'] === protocol ? exchange : null
+  }
+
   protected override startLine(input: Cursor, from: number, to: number, next: number): number {
     const { bytes, end } = input
     if (!readRequestLine(bytes, from, to, line)) return LINE_BAD

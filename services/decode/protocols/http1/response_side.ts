@@ -107,7 +107,7 @@ export class ResponseSide extends MessageSide {
     const body = this.body
     if (upgrade || (method === 'CONNECT' && status >= 200 && status < 300)) {
       body.none()
-      this.switching = { protocol: status === 101 ? (UPGRADES[head.upgrade] ?? '') : '', exchange }
+      this.switching = { protocol: status === 101 ? followsUpgrade(head.upgrade, pending.alone) : '', exchange }
     } else if (method === 'HEAD' || status === 101 || status === 204 || status === 304) body.none()
     else if (head.chunked) body.chunks()
     else if (head.otherCoding || head.contentLength === NO_LENGTH) body.toEnd()
@@ -156,6 +156,12 @@ const INTERIM_CHARS_MAX = 64
 
 /** Tokens of the Upgrade field (IANA registry) and the names of our protocols. */
 const UPGRADES: Readonly<Record<string, string>> = { websocket: 'websocket', h2c: 'http2' }
+
+/** HTTP/2 shows by itself what it is; where nobody was seen to ask for it, it has to. */
+function followsUpgrade(token: string, alone: boolean): string {
+  const protocol = UPGRADES[token] ?? ''
+  return alone && protocol === 'http2' ? '' : protocol
+}
 
 function restoreHandover(state: StateReader): Handover | null {
   const text = state.string()

@@ -24,7 +24,7 @@ export const Flag = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8, PRIORITY
 export const PREFACE: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
 /** RFC 9113 section 4.2: what may be sent without having been allowed to. */
-const USUAL_BYTES_MAX = 16_384
+export const FRAME_BYTES_ALLOWED = 16_384
 /** Some servers allow more; above this a length found by searching is chance. */
 const SEARCHED_BYTES_MAX = 1 << 20
 
@@ -70,7 +70,7 @@ export function isPossible({ length, type, stream }: FrameHeader): boolean {
     case FrameType.WINDOW_UPDATE:
       return length === 4
     default:
-      return length <= USUAL_BYTES_MAX
+      return length <= FRAME_BYTES_ALLOWED
   }
 }
 
@@ -78,15 +78,16 @@ export function isPossible({ length, type, stream }: FrameHeader): boolean {
 export function isPlausible(frame: FrameHeader, reserved: number): boolean {
   const { length, type, flags, stream } = frame
   if (reserved >= 0x80) return false
-  if (type === FrameType.ALTSVC) return length <= USUAL_BYTES_MAX && flags === 0
-  if (type === FrameType.PRIORITY_UPDATE) return stream === 0 && length >= 4 && length <= USUAL_BYTES_MAX && flags === 0
+  if (type === FrameType.ALTSVC) return length <= FRAME_BYTES_ALLOWED && flags === 0
+  if (type === FrameType.PRIORITY_UPDATE)
+    return stream === 0 && length >= 4 && length <= FRAME_BYTES_ALLOWED && flags === 0
   if (type > FrameType.CONTINUATION || (flags & ~FLAGS[type]) !== 0) return false
   switch (type) {
     case FrameType.DATA:
       // Zeros are everywhere: an empty frame says at least that it is the last.
       return stream !== 0 && length <= SEARCHED_BYTES_MAX && (length > 0 || (flags & Flag.END_STREAM) !== 0)
     case FrameType.HEADERS:
-      return stream !== 0 && length > 0 && length <= USUAL_BYTES_MAX
+      return stream !== 0 && length > 0 && length <= FRAME_BYTES_ALLOWED
     case FrameType.PRIORITY:
       return stream !== 0 && length === 5
     case FrameType.RST_STREAM:
@@ -94,15 +95,15 @@ export function isPlausible(frame: FrameHeader, reserved: number): boolean {
     case FrameType.SETTINGS:
       return stream === 0 && (flags === Flag.ACK ? length === 0 : length % 6 === 0 && length <= 384)
     case FrameType.PUSH_PROMISE:
-      return stream !== 0 && length > 4 && length <= USUAL_BYTES_MAX
+      return stream !== 0 && length > 4 && length <= FRAME_BYTES_ALLOWED
     case FrameType.PING:
       return stream === 0 && length === 8
     case FrameType.GOAWAY:
-      return stream === 0 && length >= 8 && length <= USUAL_BYTES_MAX
+      return stream === 0 && length >= 8 && length <= FRAME_BYTES_ALLOWED
     case FrameType.WINDOW_UPDATE:
       return length === 4
     default:
-      return stream !== 0 && length <= USUAL_BYTES_MAX
+      return stream !== 0 && length <= FRAME_BYTES_ALLOWED
   }
 }
 
@@ -119,26 +120,4 @@ export function chainLength(bytes: Buffer, from: number, end: number, enough: nu
     at += FRAME_HEADER_BYTES + probed.length
   }
   return count
-}
-
-/** RFC 9113 section 7. */
-const ERRORS = [
-  'NO_ERROR',
-  'PROTOCOL_ERROR',
-  'INTERNAL_ERROR',
-  'FLOW_CONTROL_ERROR',
-  'SETTINGS_TIMEOUT',
-  'STREAM_CLOSED',
-  'FRAME_SIZE_ERROR',
-  'REFUSED_STREAM',
-  'CANCEL',
-  'COMPRESSION_ERROR',
-  'CONNECT_ERROR',
-  'ENHANCE_YOUR_CALM',
-  'INADEQUATE_SECURITY',
-  'HTTP_1_1_REQUIRED',
-]
-
-export function errorName(code: number): string {
-  return ERRORS[code] ?? `0x${code.toString(16)}`
 }

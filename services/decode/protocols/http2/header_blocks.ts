@@ -1,32 +1,40 @@
-/** Header blocks of both directions: put together from HEADERS, PUSH_PROMISE and CONTINUATION, and decoded in order. */
+/**
+ * Header blocks of both directions: put together from HEADERS, PUSH_PROMISE and CONTINUATION, and decoded in order. Where
+ * bytes are missing that may have held a block, the table is not counted on any more; unless it can be shown that they held
+ * none, see `lost`.
+ */
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import { FieldBlock } from './fields.js'
-import { Flag, type FrameHeader, FrameType } from './frames.js'
-import { HPACK_OK, HpackDecoder } from './hpack/decoder.js'
+import { FieldBlock } from './field_block.js'
+import { Flag, FRAME_HEADER_BYTES, type FrameHeader, FrameType } from './frames.js'
+import { HpackDecoder } from './hpack/decoder.js'
+import { OpenBlock } from './open_block.js'
 import type { Streams } from './streams.js'
+import type { TextReader, TextWriter } from './texts.js'
 
-/** Of one block in parts. Servers refuse more. */
-const BLOCK_BYTES_MAX = 64 * 1024
 const PRIORITY_BYTES = 5
 const PROMISED_BYTES = 4
+/** A literal that goes into the table, with an empty value. */
+const ADDITION_BYTES_MIN = 2
 
-/** A block whose end has not come: CONTINUATION follows. */
-class OpenBlock {
-  stream = 0
-  ends = false
-  /** Stream that is promised; 0 = the block is of `stream` itself. */
-  promised = 0
-  timeUs = 0
-  bytes: Buffer = NO_BYTES
-}
+/** What is not known of the bytes that were lost. */
+const Doubt = {
+  NONE: 0,
+  /** They are too few for a block, if a frame begins behind them. */
+  SMALL: 1,
+  /** The next request tells by its number. */
+  NUMBER: 2,
+} as const
 
-const NO_BYTES: Buffer = Buffer.alloc(0)
+const block = new FieldBlock()
 
 export class HeaderBlocks {
   readonly #streams: Streams
   readonly #hpack: readonly [HpackDecoder, HpackDecoder] = [new HpackDecoder(), new HpackDecoder()]
   readonly #open: [OpenBlock | null, OpenBlock | null] = [null, null]
+  readonly #doubt: [number, number] = [Doubt.NONE, Doubt.NONE]
+  /** Requests were whole before the bytes that are in doubt. */
+  #requestsWhole = false
   /** Blocks that were HPACK. */
   decoded = 0
 
@@ -34,27 +42,64 @@ export class HeaderBlocks {
     this.#streams = streams
   }
 
-  /** Bytes of this direction are missing: the table counts from here on. */
-  forget(direction: Direction): void {
-    this.#open[direction] = null
-    this.#hpack[direction].forget()
-  }
-
   /** The direction begins here. */
   begin(direction: Direction): void {
     this.#open[direction] = null
+    this.#doubt[direction] = Doubt.NONE
     this.#hpack[direction].begin()
   }
 
-  /** A frame longer than what is read at once. */
-  tooLong(direction: Direction, frame: FrameHeader, timeUs: number): void {
-    const { type } = frame
-    if (type !== FrameType.HEADERS && type !== FrameType.PUSH_PROMISE && type !== FrameType.CONTINUATION) return
-    this.forget(direction)
-    this.#streams.unreadable(frame.stream, direction, (frame.flags & Flag.END_STREAM) !== 0, timeUs)
+  /**
+   * `size` bytes from a frame's beginning on are missing (0 = nobody knows how many). Up to ten of them hold no block that
+   * adds to the table. From a client whose requests are all whole only a new request brings a block, and these are numbered
+   * upwards in steps of two: if the next one has the next number, there was none.
+   */
+  lost(direction: Direction, size: number): void {
+    const open = this.#open[direction]
+    if (open !== null) {
+      this.#cutOpen(direction, open)
+      this.#requestsWhole = false
+    } else if (this.#doubt[direction] === Doubt.NONE) {
+      this.#requestsWhole = direction === TO_SERVER && size > 0 && this.#streams.requestsWhole
+      if (size > 0 && size < FRAME_HEADER_BYTES + ADDITION_BYTES_MIN) {
+        this.#doubt[direction] = Doubt.SMALL
+        return this.#streams.damaged(direction)
+      }
+    }
+    this.#streams.damaged(direction)
+    this.#mayHaveBeenBlocks(direction, size)
   }
 
-  /** False if this cannot be: the bytes are not HTTP/2, or frames are missing. */
+  /** A frame begins again, `offset` bytes behind what was lost; -1: not yet. */
+  synced(direction: Direction, offset: number): void {
+    if (this.#doubt[direction] !== Doubt.SMALL) return
+    if (offset === 0) this.#doubt[direction] = Doubt.NONE
+    else this.#mayHaveBeenBlocks(direction, 1)
+  }
+
+  #mayHaveBeenBlocks(direction: Direction, size: number): void {
+    this.#streams.missed()
+    if (direction === TO_SERVER && this.#requestsWhole && size > 0) this.#doubt[direction] = Doubt.NUMBER
+    else this.forget(direction)
+  }
+
+  /** Blocks are missing: the table counts from here on. */
+  forget(direction: Direction): void {
+    this.#open[direction] = null
+    this.#doubt[direction] = Doubt.NONE
+    this.#hpack[direction].forget()
+  }
+
+  /** `type` of stream `stream` is the first block behind bytes that may have held one. */
+  #resolve(direction: Direction, { type, stream }: FrameHeader): void {
+    const { highest } = this.#streams
+    const next = highest === 0 ? 1 : highest + 2
+    this.#doubt[direction] = Doubt.NONE
+    if (type === FrameType.HEADERS && stream === next) this.#streams.requestsNotLost()
+    else this.#hpack[direction].forget()
+  }
+
+  /** False if this cannot be: the bytes are not HTTP/2, or frames are missing. `to` is the end of the frame. */
   frame(
     direction: Direction,
     frame: FrameHeader,
@@ -64,21 +109,15 @@ export class HeaderBlocks {
     timeUs: number,
     endUs: number,
   ): boolean {
+    if (this.#doubt[direction] !== Doubt.NONE) this.#resolve(direction, frame)
     const { type, flags, stream } = frame
     const last = (flags & Flag.END_HEADERS) !== 0
     const open = this.#open[direction]
     if (type === FrameType.CONTINUATION) {
       if (open === null || open.stream !== stream) return false
-      open.bytes = Buffer.concat([open.bytes, bytes.subarray(from, to)])
-      if (last) {
-        this.#open[direction] = null
-        return this.#decode(direction, open, open.bytes, 0, open.bytes.length, endUs)
-      }
-      if (open.bytes.length > BLOCK_BYTES_MAX) {
-        this.forget(direction)
-        this.#streams.unreadable(stream, direction, open.ends, timeUs)
-      }
-      return true
+      open.add(bytes, from, to)
+      this.#measure()
+      return last ? this.#decodeOpen(direction, open, endUs) : true
     }
     if (open !== null) return false
     let begin = from
@@ -88,58 +127,128 @@ export class HeaderBlocks {
       end -= bytes[begin]
       begin += 1
     }
-    const block = new OpenBlock()
-    block.stream = stream
-    block.ends = type === FrameType.HEADERS && (flags & Flag.END_STREAM) !== 0
-    block.timeUs = timeUs
+    let promised = 0
     if (type === FrameType.PUSH_PROMISE) {
       if (end - begin < PROMISED_BYTES) return false
-      block.promised = bytes.readUInt32BE(begin) & 0x7fff_ffff
+      promised = bytes.readUInt32BE(begin) & 0x7fff_ffff
       begin += PROMISED_BYTES
     } else if ((flags & Flag.PRIORITY) !== 0) begin += PRIORITY_BYTES
     if (begin > end) return false
-    if (last) return this.#decode(direction, block, bytes, begin, end, endUs)
-    block.bytes = Buffer.from(bytes.subarray(begin, end))
-    this.#open[direction] = block
+    const ends = type === FrameType.HEADERS && (flags & Flag.END_STREAM) !== 0
+    if (!last) {
+      const opened = new OpenBlock(stream, promised, ends, timeUs)
+      opened.add(bytes, begin, end)
+      this.#open[direction] = opened
+      this.#measure()
+      return true
+    }
+    if (!this.#decode(direction, bytes, begin, end)) return false
+    this.#handOver(direction, stream, promised, ends, timeUs, endUs)
     return true
   }
 
-  #decode(direction: Direction, open: OpenBlock, bytes: Buffer, from: number, to: number, endUs: number): boolean {
-    const block = new FieldBlock()
-    if (this.#hpack[direction].decode(bytes, from, to, block) !== HPACK_OK) return false
+  #decode(direction: Direction, bytes: Buffer, from: number, to: number): boolean {
+    block.clear()
+    if (!this.#hpack[direction].decode(bytes, from, to, block)) return false
     this.decoded += 1
-    const { stream, promised, ends, timeUs } = open
-    if (promised !== 0) this.#streams.promised(promised, block, timeUs, endUs)
-    else this.#streams.headers(stream, direction, block, ends, timeUs, endUs)
+    this.#measure()
     return true
   }
 
-  save(out: StateWriter): void {
+  #decodeOpen(direction: Direction, open: OpenBlock, endUs: number): boolean {
+    if (open.isTooLong) {
+      this.#cutOpen(direction, open)
+      return true
+    }
+    this.#open[direction] = null
+    if (!this.#decode(direction, open.bytes, 0, open.size)) return false
+    this.#handOver(direction, open.stream, open.promised, open.ends, open.timeUs, endUs)
+    return true
+  }
+
+  /** The end of a block is missing: what it said before is known, and no table behind it. */
+  #cutOpen(direction: Direction, open: OpenBlock): void {
+    block.clear()
+    this.#hpack[direction].decode(open.bytes, 0, open.size, block)
+    this.#handOverCut(direction, open.stream, open.promised, open.ends, open.timeUs)
+  }
+
+  /** The beginning of a frame whose end is missing. */
+  cutFrame(direction: Direction, frame: FrameHeader, bytes: Buffer, from: number, to: number, timeUs: number): void {
+    const { type, flags, stream } = frame
+    const open = this.#open[direction]
+    if (type === FrameType.CONTINUATION) {
+      if (open === null || open.stream !== stream) return this.forget(direction)
+      open.add(bytes, from, to)
+      return this.#cutOpen(direction, open)
+    }
+    if (type !== FrameType.HEADERS && type !== FrameType.PUSH_PROMISE) return
+    if (this.#doubt[direction] !== Doubt.NONE) this.#resolve(direction, frame)
+    let begin = from + ((flags & Flag.PADDED) !== 0 ? 1 : 0)
+    let promised = 0
+    if (type === FrameType.PUSH_PROMISE) {
+      if (to - begin >= PROMISED_BYTES) promised = bytes.readUInt32BE(begin) & 0x7fff_ffff
+      begin += PROMISED_BYTES
+    } else if ((flags & Flag.PRIORITY) !== 0) begin += PRIORITY_BYTES
+    // What is here may be padding at its end.
+    const padding = (flags & Flag.PADDED) !== 0 && from < to ? bytes[from] : 0
+    const end = Math.min(to, from + frame.length - padding)
+    block.clear()
+    if (begin < end) this.#hpack[direction].decode(bytes, begin, end, block)
+    this.#handOverCut(direction, stream, promised, (flags & Flag.END_STREAM) !== 0, timeUs)
+  }
+
+  #handOverCut(direction: Direction, stream: number, promised: number, ends: boolean, timeUs: number): void {
+    // Without what every header begins with these bytes may be anything.
+    if (direction === TO_SERVER ? block.method === '' || block.path === '' : block.status === '') block.clear()
+    block.isCut = true
+    block.hasUnknown = true
+    this.forget(direction)
+    this.#measure()
+    this.#handOver(direction, stream, promised, ends, timeUs, timeUs)
+  }
+
+  #handOver(
+    direction: Direction,
+    stream: number,
+    promised: number,
+    ends: boolean,
+    timeUs: number,
+    endUs: number,
+  ): void {
+    if (promised === 0) this.#streams.headers(stream, direction, block, ends, timeUs, endUs)
+    // Clients promise nothing.
+    else if (direction === TO_CLIENT) this.#streams.promised(promised, block, timeUs, endUs)
+  }
+
+  /** Streams and tables share one bound. */
+  #measure(): void {
+    const [one, other] = this.#hpack
+    const [oneOpen, otherOpen] = this.#open
+    this.#streams.otherBytes =
+      one.sizeBytes + other.sizeBytes + (oneOpen?.bytes.length ?? 0) + (otherOpen?.bytes.length ?? 0)
+  }
+
+  save(out: StateWriter, texts: TextWriter): void {
     out.number(this.decoded)
+    out.bool(this.#requestsWhole)
     for (const direction of [TO_SERVER, TO_CLIENT] as const) {
-      this.#hpack[direction].save(out)
+      out.u8(this.#doubt[direction])
+      this.#hpack[direction].save(out, texts)
       const open = this.#open[direction]
       out.bool(open !== null)
-      if (open === null) continue
-      for (const value of [open.stream, open.promised, open.timeUs]) out.number(value)
-      out.bool(open.ends)
-      out.bytes(open.bytes)
+      open?.save(out)
     }
   }
 
-  restore(state: StateReader): void {
+  restore(state: StateReader, texts: TextReader): void {
     this.decoded = state.number()
+    this.#requestsWhole = state.bool()
     for (const direction of [TO_SERVER, TO_CLIENT] as const) {
-      this.#hpack[direction].restore(state)
-      this.#open[direction] = null
-      if (!state.bool()) continue
-      const open = new OpenBlock()
-      open.stream = state.number()
-      open.promised = state.number()
-      open.timeUs = state.number()
-      open.ends = state.bool()
-      open.bytes = state.bytes()
-      this.#open[direction] = open
+      this.#doubt[direction] = state.u8()
+      this.#hpack[direction].restore(state, texts)
+      this.#open[direction] = state.bool() ? OpenBlock.restore(state) : null
     }
+    this.#measure()
   }
 }

@@ -13,26 +13,30 @@ import {
 } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 import { DataFrame } from './data_frame.js'
-import { Flag, FRAME_HEADER_BYTES, FrameHeader, FrameType, isPossible, PREFACE } from './frames.js'
+import { Flag, FRAME_BYTES_ALLOWED, FRAME_HEADER_BYTES, FrameHeader, FrameType, isPossible, PREFACE } from './frames.js'
 import { HeaderBlocks } from './header_blocks.js'
-import { GRPC_PRIVACY } from './privacy.js'
-import { findFrame, probeHttp2, speaker } from './probe.js'
+import { GRPC_HTTP2_PRIVACY, HTTP2_PRIVACY } from './privacy.js'
+import { probeHttp2, speaker } from './probe.js'
+import { findFrame } from './search.js'
 import { Streams } from './streams.js'
+import { TextReader, TextWriter } from './texts.js'
 
 export const http2: Protocol = {
   name: 'http2',
   transports: ['tcp', 'unix'],
-  privacy: { http2: HTTP_PRIVACY, grpc: GRPC_PRIVACY },
+  privacy: { http2: HTTP2_PRIVACY, grpc: GRPC_HTTP2_PRIVACY },
   probe: (head: Cursor): Verdict => probeHttp2(head),
   turned: (head: Cursor, direction: Direction) => speaker(head) === (direction === TO_SERVER ? -1 : 1),
   open: (out: ExchangeSink, begin: Begin): Decoder => new Http2Decoder(out, begin),
 }
 
-/** Frames other than DATA are read in one piece; longer ones are passed over, and what they would have said is lost. */
+/** Frames other than DATA are read in one piece; of longer ones nothing is read. */
 const WHOLE_FRAME_BYTES_MAX = 64 * 1024
-const STATE_VERSION = 1
+/** What is no HTTP/2 after all shows soon; one wrong place in a connection that was joined late does not say so. */
+const FAILURES_MAX = 2
+const STATE_VERSION = 2
+const DIRECTIONS = [TO_SERVER, TO_CLIENT] as const
 
 const frame = new FrameHeader()
 
@@ -40,8 +44,13 @@ class Http2Decoder implements Decoder {
   readonly #streams: Streams
   readonly #blocks: HeaderBlocks
   readonly #data: readonly [DataFrame, DataFrame] = [new DataFrame(), new DataFrame()]
+  /** Longest frame that the receiver of this direction allows; 0 = not known. */
+  readonly #frameBytesMax: [number, number] = [FRAME_BYTES_ALLOWED, FRAME_BYTES_ALLOWED]
   /** The client has not begun yet. */
   #prefaceDue = true
+  /** Nothing was missed so far. */
+  #isWhole = true
+  #failures = 0
 
   constructor(out: ExchangeSink, begin: Begin) {
     this.#streams = new Streams(out)
@@ -57,20 +66,22 @@ class Http2Decoder implements Decoder {
       if (consumed !== 0) return consumed
     }
     const { bytes, pos } = input
-    const here = input.length
+    const here = input.end - pos
     if (here < FRAME_HEADER_BYTES) return more(input, FRAME_HEADER_BYTES)
     frame.read(bytes, pos)
-    if (!isPossible(frame)) return this.#lost(direction, input.timeUs(pos))
-    this.#streams.passed(direction, input.timeUs(pos))
-    if (frame.type === FrameType.DATA) return this.#beginData(data, direction, input)
+    if (!isPossible(frame)) return this.#bad(direction)
+    const timeUs = input.timeUs(pos)
+    this.#streams.passed(direction, timeUs)
+    if (frame.type === FrameType.DATA) return this.#beginData(data, direction, input, timeUs)
     const size = FRAME_HEADER_BYTES + frame.length
-    if (frame.length > WHOLE_FRAME_BYTES_MAX) {
-      this.#blocks.tooLong(direction, frame, input.timeUs(pos))
-      data.begin(0, frame.length, 0, false)
-      return FRAME_HEADER_BYTES
+    if (here < size) {
+      // What is left of a preface that is not whole is no frame.
+      if (direction === TO_SERVER && this.#prefaceDue) return more(input, PREFACE.length)
+      if (input.ended) return this.#cutFrame(data, direction, input, here)
+      if (size <= WHOLE_FRAME_BYTES_MAX) return more(input, size)
+      return this.#cutFrame(data, direction, input, FRAME_HEADER_BYTES)
     }
-    if (here < size) return more(input, size)
-    return this.#frame(direction, input, size)
+    return this.#frame(direction, input, size, timeUs)
   }
 
   /** Bytes consumed; MORE; 0 also where the client begins otherwise, with `#prefaceDue` false then. */
@@ -87,46 +98,76 @@ class Http2Decoder implements Decoder {
     return 0
   }
 
-  #frame(direction: Direction, input: Cursor, size: number): number {
+  #frame(direction: Direction, input: Cursor, size: number, timeUs: number): number {
     const { bytes, pos } = input
-    // What is left of a preface that is not whole is no frame.
-    if (direction === TO_SERVER && this.#prefaceDue) return more(input, PREFACE.length)
     const from = pos + FRAME_HEADER_BYTES
     const to = pos + size
-    const timeUs = input.timeUs(pos)
-    const endUs = input.timeUs(to - 1)
-    switch (frame.type) {
+    const { type, stream, length } = frame
+    switch (type) {
       case FrameType.HEADERS:
       case FrameType.PUSH_PROMISE:
       case FrameType.CONTINUATION:
-        if (!this.#blocks.frame(direction, frame, bytes, from, to, timeUs, endUs)) {
-          return this.#blocks.decoded === 0 ? WITHDRAW : this.#lost(direction, timeUs)
+        if (!this.#blocks.frame(direction, frame, bytes, from, to, timeUs, input.timeUs(to - 1))) {
+          return this.#badBlock(direction)
         }
+        if (this.#isTooLong(direction, length)) this.#streams.tooLong(stream)
         break
       case FrameType.RST_STREAM:
-        this.#streams.reset(direction, frame.stream, bytes.readUInt32BE(from), timeUs)
+        this.#streams.reset(direction, stream, bytes.readUInt32BE(from), timeUs)
+        break
+      case FrameType.WINDOW_UPDATE:
+        this.#streams.hint(stream)
+        break
+      case FrameType.SETTINGS:
+        this.#settings(direction, bytes, from, to)
         break
       case FrameType.GOAWAY:
-        this.#streams.goAway(direction, bytes.readUInt32BE(from) & 0x7fff_ffff, timeUs)
+        this.#streams.goAway(direction, bytes.readUInt32BE(from) & 0x7fff_ffff, bytes.readUInt32BE(from + 4), timeUs)
         break
       default:
     }
     return size
   }
 
-  #beginData(data: DataFrame, direction: Direction, input: Cursor): number {
+  /** The end of this frame is missing, or it is too long: the rest of it is passed over. */
+  #cutFrame(data: DataFrame, direction: Direction, input: Cursor, here: number): number {
+    const { pos } = input
+    this.#blocks.cutFrame(direction, frame, input.bytes, pos + FRAME_HEADER_BYTES, pos + here, input.timeUs(pos))
+    data.begin(0, frame.length, 0, false)
+    data.take(here - FRAME_HEADER_BYTES)
+    return here
+  }
+
+  /** What the sender of `direction` allows the other end. A larger size may have been in use already: the largest counts. */
+  #settings(direction: Direction, bytes: Buffer, from: number, to: number): void {
+    const allowed = this.#frameBytesMax
+    const other = direction === TO_SERVER ? TO_CLIENT : TO_SERVER
+    for (let at = from; at + SETTING_BYTES <= to; at += SETTING_BYTES) {
+      if (bytes.readUInt16BE(at) !== MAX_FRAME_SIZE) continue
+      const size = bytes.readUInt32BE(at + 2)
+      if (allowed[other] !== 0 && size > allowed[other]) allowed[other] = size
+    }
+  }
+
+  #isTooLong(direction: Direction, length: number): boolean {
+    const allowed = this.#frameBytesMax[direction]
+    return allowed !== 0 && length > allowed
+  }
+
+  #beginData(data: DataFrame, direction: Direction, input: Cursor, timeUs: number): number {
     const { bytes, pos } = input
-    const padded = (frame.flags & Flag.PADDED) !== 0
+    const { flags, length, stream } = frame
+    const padded = (flags & Flag.PADDED) !== 0
     const headerBytes = FRAME_HEADER_BYTES + (padded ? 1 : 0)
-    if (padded && frame.length === 0) return this.#lost(direction, input.timeUs(pos))
+    if (padded && length === 0) return this.#bad(direction)
     if (input.length < headerBytes) return more(input, headerBytes)
     const padding = padded ? bytes[pos + FRAME_HEADER_BYTES] : 0
-    const length = frame.length - (padded ? 1 : 0)
-    if (padding > length) return this.#lost(direction, input.timeUs(pos))
-    const ends = (frame.flags & Flag.END_STREAM) !== 0
-    data.begin(frame.stream, length, padding, ends)
-    this.#streams.dataBegins(frame.stream, direction, input.timeUs(pos))
-    if (length === 0) this.#dataEnds(data, direction, input.timeUs(pos))
+    const size = length - (padded ? 1 : 0)
+    if (padding > size) return this.#bad(direction)
+    data.begin(stream, size, padding, (flags & Flag.END_STREAM) !== 0)
+    this.#streams.dataBegins(stream, direction, timeUs)
+    if (this.#isTooLong(direction, length)) this.#streams.tooLong(stream)
+    if (size === 0) this.#dataEnds(data, direction, timeUs)
     return headerBytes
   }
 
@@ -145,16 +186,27 @@ class Http2Decoder implements Decoder {
     if (data.ends) this.#streams.ended(data.stream, direction, timeUs)
   }
 
-  #lost(direction: Direction, timeUs: number): number {
-    this.#forget(direction, timeUs)
+  #badBlock(direction: Direction): number {
+    this.#failures += 1
+    if (this.#blocks.decoded === 0 && (this.#isWhole || this.#failures >= FAILURES_MAX)) return WITHDRAW
+    return this.#bad(direction)
+  }
+
+  #bad(direction: Direction): number {
+    this.#data[direction].open = false
+    this.#blocks.forget(direction)
+    this.#streams.damaged(direction)
+    this.#streams.missed()
+    this.#notWhole(direction)
     return BAD
   }
 
-  #forget(direction: Direction, timeUs: number): void {
-    this.#data[direction].open = false
-    this.#blocks.forget(direction)
+  /** Not all of a direction was seen. */
+  #notWhole(direction: Direction): void {
     if (direction === TO_SERVER) this.#prefaceDue = false
-    this.#streams.lost(direction, timeUs)
+    this.#isWhole = false
+    // What its sender allowed the other end may be among what was missed.
+    this.#frameBytesMax[direction === TO_SERVER ? TO_CLIENT : TO_SERVER] = 0
   }
 
   resync(direction: Direction, input: Cursor): number {
@@ -165,23 +217,30 @@ class Http2Decoder implements Decoder {
       this.#blocks.begin(direction)
       return preface - input.pos
     }
-    const found = findFrame(input, (stream) => this.#streams.has(stream))
+    const found = findFrame(input, this.#streams)
     // The beginning of a preface is kept until the rest is here.
     if (found < 0 && direction === TO_SERVER) {
       input.searchedBytes = Math.min(input.searchedBytes, Math.max(0, input.length - PREFACE.length + 1))
     }
+    this.#blocks.synced(direction, found)
     return found
   }
 
   gap(direction: Direction, sizeBytes: number, timeUs: number): boolean {
     const data = this.#data[direction]
-    if (data.open && sizeBytes > 0 && sizeBytes <= data.left) {
-      const payload = data.take(sizeBytes)
-      this.#streams.dataLost(data.stream, direction, payload, timeUs)
+    let missing = sizeBytes
+    if (data.open && sizeBytes > 0) {
+      const inside = Math.min(sizeBytes, data.left)
+      const payload = data.take(inside)
+      if (inside === sizeBytes || data.ends) this.#streams.dataLost(data.stream, direction, payload, timeUs)
+      else this.#streams.dataPassed(data.stream, direction, payload, timeUs)
       if (data.left === 0) this.#dataEnds(data, direction, timeUs)
-      return true
+      missing -= inside
+      if (missing === 0) return true
     }
-    this.#forget(direction, timeUs)
+    data.open = false
+    this.#notWhole(direction)
+    this.#blocks.lost(direction, missing)
     return false
   }
 
@@ -192,22 +251,38 @@ class Http2Decoder implements Decoder {
   }
 
   save(out: StateWriter): void {
+    const texts = new TextWriter()
     out.u8(STATE_VERSION)
     out.bool(this.#prefaceDue)
-    for (const direction of [TO_SERVER, TO_CLIENT] as const) this.#data[direction].save(out)
-    this.#blocks.save(out)
-    this.#streams.save(out)
+    out.bool(this.#isWhole)
+    out.u8(this.#failures)
+    for (const direction of DIRECTIONS) {
+      out.number(this.#frameBytesMax[direction])
+      this.#data[direction].save(out)
+    }
+    this.#blocks.save(out, texts)
+    this.#streams.save(out, texts)
   }
 
   restore(state: StateReader): boolean {
     if (state.u8() !== STATE_VERSION) return false
+    const texts = new TextReader()
     this.#prefaceDue = state.bool()
-    for (const direction of [TO_SERVER, TO_CLIENT] as const) this.#data[direction].restore(state)
-    this.#blocks.restore(state)
-    this.#streams.restore(state)
+    this.#isWhole = state.bool()
+    this.#failures = state.u8()
+    for (const direction of DIRECTIONS) {
+      this.#frameBytesMax[direction] = state.number()
+      this.#data[direction].restore(state)
+    }
+    this.#blocks.restore(state, texts)
+    this.#streams.restore(state, texts)
     return state.finished
   }
 }
+
+/** RFC 9113 section 6.5.2. */
+const SETTING_BYTES = 6
+const MAX_FRAME_SIZE = 5
 
 function more(input: Cursor, neededBytes: number): number {
   input.neededBytes = neededBytes

@@ -1,22 +1,13 @@
 import type { Privacy } from '../../../core/protocol.js'
+import { GRPC_PRIVACY } from '../grpc/privacy.js'
 import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 
-/** Names, counts and sizes of a call; its message may quote what was asked. */
-export const GRPC_PRIVACY: Privacy = {
-  maskResource: HTTP_PRIVACY.maskResource,
-  attrsKept: new Set([
-    ...HTTP_PRIVACY.attrsKept,
-    'rpc.system',
-    'rpc.service',
-    'rpc.method',
-    'rpc.grpc.status_code',
-    'rpc.grpc.timeout',
-    'rpc.grpc.request.encoding',
-    'rpc.grpc.request.messages',
-    'rpc.grpc.request.bytes',
-    'rpc.grpc.request.compressed',
-    'rpc.grpc.response.messages',
-    'rpc.grpc.response.bytes',
-    'rpc.grpc.response.compressed',
-  ]),
-}
+const NAMES = ['http2.stream_id', 'http2.pushed', 'http2.connect_protocol']
+
+const withNames = (privacy: Privacy): Privacy => ({
+  ...privacy,
+  attrsKept: new Set([...privacy.attrsKept, ...NAMES]),
+})
+
+export const HTTP2_PRIVACY: Privacy = withNames(HTTP_PRIVACY)
+export const GRPC_HTTP2_PRIVACY: Privacy = withNames(GRPC_PRIVACY)

@@ -1,15 +1,16 @@
 /** Is it HTTP/2, and which end speaks? */
 import type { Cursor } from '../../../core/cursor.js'
 import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
-import { FieldBlock } from './fields.js'
+import { FieldBlock } from './field_block.js'
 import { chainLength, Flag, FRAME_HEADER_BYTES, FrameHeader, FrameType, isPlausible, PREFACE } from './frames.js'
-import { HPACK_OK, HpackDecoder } from './hpack/decoder.js'
+import { HpackDecoder } from './hpack/decoder.js'
 
 /** A server begins with SETTINGS; many protocols have nine such bytes by chance, few go on with a second frame. */
 const LIKELY = 70
 const CHAINED = 90
 /** Frames in a row that are no chance where a connection was joined. */
 const JOINED_FRAMES = 3
+const PRIORITY_BYTES = 5
 /** What `PRI * HTTP/2.0` has in common with nothing else. */
 const PREFACE_SURE_BYTES = 14
 
@@ -33,26 +34,33 @@ export function probeHttp2(head: Cursor): Verdict {
   if (head.midway) {
     const frames = chainLength(bytes, pos, end, JOINED_FRAMES)
     if (frames < 0) return NO
-    return frames >= JOINED_FRAMES || beginsWithHeaders(head) ? CHAINED : UNDECIDED
+    return frames >= JOINED_FRAMES || hasHeader(head) ? CHAINED : UNDECIDED
   }
   if (first.type !== FrameType.SETTINGS || first.flags !== 0 || !knownSettings(bytes, pos, end)) return NO
   const frames = chainLength(bytes, pos, end, 2)
   return frames < 0 ? NO : frames >= 2 ? CHAINED : LIKELY
 }
 
-/** A whole header block at the beginning: its fields are names that only HTTP/2 has. */
-function beginsWithHeaders({ bytes, pos, end }: Cursor): boolean {
-  first.read(bytes, pos)
-  const { type, flags, length } = first
-  if (type !== FrameType.HEADERS || (flags & (Flag.PADDED | Flag.PRIORITY)) !== 0) return false
-  const to = pos + FRAME_HEADER_BYTES + length
-  if ((flags & Flag.END_HEADERS) === 0 || to > end) return false
-  const hpack = new HpackDecoder()
+/** A whole header block among the first frames: its fields are names that only HTTP/2 has. */
+function hasHeader({ bytes, pos, end }: Cursor): boolean {
   hpack.forget()
-  const block = new FieldBlock()
-  if (hpack.decode(bytes, pos + FRAME_HEADER_BYTES, to, block) !== HPACK_OK) return false
-  return (block.method !== '' && block.path !== '') || /^[1-5]\d\d$/.test(block.status)
+  for (let at = pos, frames = 0; at + FRAME_HEADER_BYTES <= end && frames < JOINED_FRAMES; frames++) {
+    first.read(bytes, at)
+    const from = at + FRAME_HEADER_BYTES
+    at = from + first.length
+    const { type, flags } = first
+    if (type !== FrameType.HEADERS || at > end || (flags & Flag.END_HEADERS) === 0) continue
+    if ((flags & Flag.PADDED) !== 0) continue
+    block.clear()
+    const begin = (flags & Flag.PRIORITY) !== 0 ? from + PRIORITY_BYTES : from
+    if (begin > at || !hpack.decode(bytes, begin, at, block)) return false
+    if ((block.method !== '' && block.path !== '') || /^[1-5]\d\d$/.test(block.status)) return true
+  }
+  return false
 }
+
+const hpack = new HpackDecoder()
+const block = new FieldBlock()
 
 /** Less than a frame header: the length of a usual frame, and a type that there is. */
 function couldBegin({ bytes, pos, end, midway }: Cursor): boolean {
@@ -86,37 +94,3 @@ export function speaker(head: Cursor): number {
   }
   return 0
 }
-
-/**
- * Offset from `head.pos` of the next frame; -1 if none is in sight. A frame is believed where a fitting one follows it, where
- * it ends with the bytes there are, or where it is of a stream that is open. DATA looks like anything: of a stream that is
- * not open it needs another frame of the same stream, or of another type, behind it. One whose end is not here is waited for.
- */
-export function findFrame(head: Cursor, isOpen: (stream: number) => boolean): number {
-  const { bytes, pos, end } = head
-  for (let at = pos; at + FRAME_HEADER_BYTES <= end; at++) {
-    first.read(bytes, at)
-    if (!isPlausible(first, bytes[at + 5])) continue
-    const next = at + FRAME_HEADER_BYTES + first.length
-    const weak = first.type === FrameType.DATA && !isOpen(first.stream)
-    // Zeros are everywhere, and an empty frame of an unknown stream says nothing.
-    if (weak && first.length === 0) continue
-    if (next + FRAME_HEADER_BYTES <= end) {
-      second.read(bytes, next)
-      const follows = isPlausible(second, bytes[next + 5])
-      if (follows && !(weak && second.type === FrameType.DATA && second.stream !== first.stream)) return at - pos
-      continue
-    }
-    if (isOpen(first.stream) || (next === end && !weak)) return at - pos
-    if (!head.ended && first.length <= WAIT_BYTES_MAX) {
-      head.searchedBytes = at - pos
-      return -1
-    }
-  }
-  head.searchedBytes = Math.max(0, end - pos - FRAME_HEADER_BYTES + 1)
-  return -1
-}
-
-const second = new FrameHeader()
-/** Below what the host keeps of bytes that were searched in vain. */
-const WAIT_BYTES_MAX = 4000

@@ -1,9 +1,12 @@
 /** One stream of a connection: a request and its answer, each of header fields, data and perhaps trailers. RFC 9113 section 8. */
-import { Exchange, NO_STRINGS } from '../../../core/exchange.js'
+import { Exchange } from '../../../core/exchange.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { GrpcMessages } from '../grpc/messages.js'
+import { NO_STATUS } from '../grpc/status.js'
 import { note } from '../pairing/pending.js'
-import { GrpcMessages } from './grpc.js'
+import { restoreExchange, saveExchange } from './exchange_state.js'
+import type { TextReader, TextWriter } from './texts.js'
 
 /** What is known of one direction of a stream. */
 export class Side {
@@ -11,6 +14,7 @@ export class Side {
   ended = false
   /** Its (final) header fields have been seen. */
   headed = false
+  /** From its header on, where that says gRPC. */
   grpc: GrpcMessages | null = null
 
   save(out: StateWriter): void {
@@ -23,10 +27,7 @@ export class Side {
     this.begun = (bits & 1) !== 0
     this.ended = (bits & 2) !== 0
     this.headed = (bits & 4) !== 0
-    this.grpc = null
-    if ((bits & 8) === 0) return
-    this.grpc = new GrpcMessages()
-    this.grpc.restore(state)
+    this.grpc = (bits & 8) !== 0 ? GrpcMessages.restore(state) : null
   }
 }
 
@@ -35,16 +36,15 @@ export class Stream {
   readonly exchange = new Exchange()
   readonly request = new Side()
   readonly response = new Side()
-  /** -1 = none seen. */
-  grpcStatus = -1
+  grpcStatus: number = NO_STATUS
   /** When, by whom and why the stream was reset; 0 = it was not. */
   resetUs = 0
   resetBy: Direction = TO_SERVER
   resetCode = 0
-  /** A header block of it was seen, in either direction. */
+  /** Something of a header block of it is known, in either direction. */
   hasFields = false
-  /** Of its header fields; counted by the table of streams. */
-  keptBytes = 0
+  /** Characters of its header fields. */
+  chars = 0
   /** Bytes of the answer may be among those that were lost. */
   answerMayBeLost = false
 
@@ -58,8 +58,13 @@ export class Stream {
     return direction === TO_SERVER ? this.request : this.response
   }
 
-  get isGrpc(): boolean {
-    return this.exchange.protocol === 'grpc'
+  /** A message in each direction is whole. */
+  get isOver(): boolean {
+    return this.request.ended && this.response.ended
+  }
+
+  expectMessages(direction: Direction, asText: boolean): void {
+    this.side(direction).grpc ??= new GrpcMessages(asText)
   }
 
   /** A frame of this direction at `timeUs`. */
@@ -74,15 +79,16 @@ export class Stream {
 
   moved(direction: Direction, timeUs: number): void {
     const { exchange } = this
-    if (direction === TO_SERVER) exchange.reqEndUs = Math.max(exchange.reqEndUs, timeUs)
-    else exchange.respEndUs = Math.max(exchange.respEndUs, timeUs)
+    if (direction === TO_SERVER) {
+      if (timeUs > exchange.reqEndUs) exchange.reqEndUs = timeUs
+    } else if (timeUs > exchange.respEndUs) exchange.respEndUs = timeUs
   }
 
   /** Bytes of this direction were lost that may have been this stream's. */
   damage(direction: Direction): void {
     const side = this.side(direction)
     if (side.ended) return
-    if (direction !== TO_SERVER) this.answerMayBeLost = true
+    if (direction === TO_CLIENT) this.answerMayBeLost = true
     if (!side.begun) return
     this.exchange.gaps += 1
     this.exchange.complete = false
@@ -93,39 +99,37 @@ export class Stream {
     note(this.exchange, anomaly)
   }
 
-  attr(name: string, value: string): void {
-    const { exchange } = this
-    if (exchange.attrs === null) exchange.attrs = {}
-    exchange.attrs[name] = value
-  }
-
-  save(out: StateWriter): void {
-    out.number(this.id)
-    out.string(JSON.stringify(this.exchange))
+  save(out: StateWriter, texts: TextWriter): void {
+    out.u32(this.id)
+    out.u8(
+      (this.hasFields ? 1 : 0) | (this.answerMayBeLost ? 2 : 0) | (this.resetUs !== 0 ? 4 : 0) | (this.resetBy << 3),
+    )
+    out.u32(this.chars)
+    out.u32(this.grpcStatus + 1)
+    if (this.resetUs !== 0) {
+      out.number(this.resetUs)
+      out.u32(this.resetCode)
+    }
     this.request.save(out)
     this.response.save(out)
-    for (const value of [this.grpcStatus, this.resetUs, this.resetBy, this.resetCode, this.keptBytes]) out.number(value)
-    out.bool(this.hasFields)
-    out.bool(this.answerMayBeLost)
+    saveExchange(this.exchange, out, texts)
   }
 
-  static restore(state: StateReader): Stream {
-    const stream = new Stream(state.number())
-    try {
-      Object.assign(stream.exchange, JSON.parse(state.string()))
-      if (stream.exchange.anomalies.length === 0) stream.exchange.anomalies = NO_STRINGS
-    } catch {
-      state.failed = true
+  static restore(state: StateReader, texts: TextReader): Stream {
+    const stream = new Stream(state.u32())
+    const bits = state.u8()
+    stream.hasFields = (bits & 1) !== 0
+    stream.answerMayBeLost = (bits & 2) !== 0
+    stream.resetBy = (bits & 8) !== 0 ? TO_CLIENT : TO_SERVER
+    stream.chars = state.u32()
+    stream.grpcStatus = state.u32() - 1
+    if ((bits & 4) !== 0) {
+      stream.resetUs = state.number()
+      stream.resetCode = state.u32()
     }
     stream.request.restore(state)
     stream.response.restore(state)
-    stream.grpcStatus = state.number()
-    stream.resetUs = state.number()
-    stream.resetBy = state.number() === TO_SERVER ? TO_SERVER : TO_CLIENT
-    stream.resetCode = state.number()
-    stream.keptBytes = state.number()
-    stream.hasFields = state.bool()
-    stream.answerMayBeLost = state.bool()
+    restoreExchange(stream.exchange, state, texts)
     return stream
   }
 }

@@ -7,37 +7,71 @@ import type { Exchange } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import { applyRequest, applyResponse, applyTrailers, type FieldBlock, finishFields } from './fields.js'
-import { errorName } from './frames.js'
-import { GrpcMessages } from './grpc.js'
+import { attr } from '../grpc/call.js'
+import type { FieldBlock } from './field_block.js'
+import { applyRequest, applyResponse, applyTrailers } from './fields.js'
+import { finishExchange } from './finish.js'
+import { ResetStreams } from './reset_streams.js'
 import { Stream } from './stream.js'
+import type { TextReader, TextWriter } from './texts.js'
 
-/** Open at once; servers allow 100 to 250. Beyond it the oldest is given up. */
-const STREAMS_MAX = 512
-/** Header fields kept of all open streams. */
-const KEPT_BYTES_MAX = 160 * 1024
+/** All that the decoder of a connection holds: streams, HPACK tables, blocks in parts. Beyond it the oldest stream is given up. */
+export const STATE_BYTES_MAX = 896 * 1024
+/** Of one stream without its texts: about a thousand with a usual header may be open at once. */
+const STREAM_BYTES = 640
+/** Answers that wait for their requests: more were never behind. */
+const WAITING_MAX = 64
 
 export class Streams {
   readonly #out: ExchangeSink
   readonly #open = new Map<number, Stream>()
-  readonly #resets: Stream[] = []
-  #keptBytes = 0
+  readonly #resets = new ResetStreams()
+  /** Characters kept of all open streams. */
+  #chars = 0
+  /** Memory of what else is kept of the connection. */
+  otherBytes = 0
+  /** Whole answers whose requests have not been seen. */
+  #waiting = 0
   /** Of the client's streams, the lowest and the highest whose request was seen: one between them that is not open is over. */
   #lowest = Number.POSITIVE_INFINITY
   #highest = 0
-  /** Requests may be among what was lost: an answer without one may be alone for good. */
-  #requestsLost = false
+  /** The highest of either side; 0 = none. */
+  newest = 0
+  #hinted = 0
   /** Bytes were missed: frames may be of streams whose beginning was not seen. */
   #missed = false
-  /** The highest stream that the server will answer, once it has said so. */
+  /** A request whose end was not seen is not waited for any more: its trailers may still come. */
+  #leftOpen = false
+  /** The highest stream that the server will answer, once it has said so; and the error that it ends the connection for. */
   #lastAnswered = Number.POSITIVE_INFINITY
+  #lastAnsweredUs = 0
+  #goAwayCode = 0
+  #goAwayUs = 0
 
   constructor(out: ExchangeSink) {
     this.#out = out
   }
 
-  has(id: number): boolean {
-    return this.#open.has(id)
+  isKnown(id: number): boolean {
+    return id === this.#hinted || this.#open.has(id)
+  }
+
+  /** Somebody takes in data of this stream, whose header may have been missed. */
+  hint(id: number): void {
+    if (id === 0) return
+    this.#hinted = id
+    if (id > this.newest) this.newest = id
+  }
+
+  get highest(): number {
+    return this.#highest
+  }
+
+  /** Every request so far was seen from its first to its last byte: header fields from the client can only be a new one's. */
+  get requestsWhole(): boolean {
+    if (this.#missed || this.#leftOpen) return false
+    for (const { request } of this.#open.values()) if (request.begun && !request.ended) return false
+    return true
   }
 
   /** The request that asked for HTTP/2 in HTTP/1.1 is stream 1 (RFC 7540 section 3.2). */
@@ -72,33 +106,53 @@ export class Streams {
   #stream(id: number): Stream {
     let stream = this.#open.get(id)
     if (stream === undefined) {
-      if (this.#open.size >= STREAMS_MAX) this.#giveUpOldest()
       stream = new Stream(id)
       this.#open.set(id, stream)
+      if (id > this.newest) this.newest = id
+      this.#makeRoom()
     }
     return stream
   }
 
+  /** Not open any more: what comes of it was sent before its end was known. */
+  #isOver(id: number): boolean {
+    if (id > this.#highest || this.#open.has(id)) return false
+    return this.#resets.wasReset(id) || (!this.#missed && id >= this.#lowest)
+  }
+
+  #isBetween(id: number): boolean {
+    return id >= this.#lowest && id <= this.#highest
+  }
+
+  /** A frame of this direction; the request of an answer that waits may come so. */
+  #touch(stream: Stream, direction: Direction, timeUs: number): void {
+    if (this.#waiting > 0 && direction === TO_SERVER && isWaiting(stream)) this.#waiting -= 1
+    stream.touch(direction, timeUs)
+  }
+
   /** Time has come to `timeUs` in this direction: what the other end reset before then gets nothing more from here. */
   passed(direction: Direction, timeUs: number): void {
-    if (this.#resets.length === 0) return
-    for (const stream of [...this.#resets]) {
-      if (stream.resetBy !== direction && stream.resetUs < timeUs) this.#finish(stream)
+    let stream = this.#resets.due(direction, timeUs)
+    while (stream !== null) {
+      this.#finish(stream)
+      stream = this.#resets.due(direction, timeUs)
     }
   }
 
   headers(id: number, direction: Direction, block: FieldBlock, ends: boolean, timeUs: number, endUs: number): void {
+    if (this.#isOver(id)) return
     const stream = this.#stream(id)
-    if (direction === TO_CLIENT && !stream.response.headed && isInterim(block.status))
+    if (direction === TO_CLIENT && !stream.response.headed && isInterim(block.status)) {
       return interim(stream, block.status)
-    stream.hasFields = true
-    stream.touch(direction, timeUs)
+    }
+    if (!block.isEmpty) stream.hasFields = true
+    this.#touch(stream, direction, timeUs)
     stream.moved(direction, endUs)
     if (direction === TO_SERVER) this.#requestFields(stream, block)
     else this.#responseFields(stream, block)
-    this.#keep(stream, block)
-    if (ends) this.ended(id, direction, endUs)
-    else this.#settle(stream)
+    this.#keep(stream, block.chars)
+    // It may have been given up for want of room.
+    if (ends && this.#open.get(id) === stream) this.#sideEnded(stream, direction)
   }
 
   #requestFields(stream: Stream, block: FieldBlock): void {
@@ -107,16 +161,14 @@ export class Streams {
     if (request.headed || (!block.isRequest && !block.hasUnknown)) return applyTrailers(stream, TO_SERVER, block)
     request.headed = true
     applyRequest(stream, block)
-    if (stream.id > this.#lastAnswered) this.#refuse(stream)
   }
 
   /** Requests of lower streams cannot come any more: their answers are alone. */
   #requestOf(id: number): void {
     this.#highest = id
-    this.#lowest = Math.min(this.#lowest, id)
-    for (const stream of this.#open.values()) {
-      if (stream.id < id && !stream.request.begun && stream.response.ended) this.#finish(stream)
-    }
+    if (id < this.#lowest) this.#lowest = id
+    if (this.#waiting === 0) return
+    for (const stream of [...this.#open.values()]) if (stream.id < id && isWaiting(stream)) this.#finish(stream)
   }
 
   #responseFields(stream: Stream, block: FieldBlock): void {
@@ -128,6 +180,7 @@ export class Streams {
 
   /** A server tells what it is going to send: as if it had been asked for (RFC 9113 section 8.4). */
   promised(id: number, block: FieldBlock, timeUs: number, endUs: number): void {
+    if (id % 2 !== 0 || this.#open.has(id) || this.#resets.wasReset(id)) return
     const stream = this.#stream(id)
     const { request, exchange } = stream
     exchange.reqStartUs = timeUs
@@ -137,27 +190,19 @@ export class Streams {
     request.ended = true
     stream.hasFields = true
     applyRequest(stream, block)
-    stream.attr('http2.pushed', 'true')
-    this.#keep(stream, block)
+    attr(exchange, 'http2.pushed', 'true')
+    this.#keep(stream, block.chars)
   }
 
-  /** A block that was not read: what it said is unknown. */
-  unreadable(id: number, direction: Direction, ends: boolean, timeUs: number): void {
-    const stream = this.#stream(id)
-    stream.touch(direction, timeUs)
-    stream.hasFields = true
-    stream.note('http2.unknown_fields')
-    stream.exchange.complete = false
-    stream.exchange.truncated = true
-    stream.side(direction).headed = true
-    if (ends) this.ended(id, direction, timeUs)
+  /** A frame longer than its receiver allowed (RFC 9113 section 4.2). */
+  tooLong(id: number): void {
+    this.#open.get(id)?.note('http2.frame_too_long')
   }
 
   dataBegins(id: number, direction: Direction, timeUs: number): void {
-    // Sent before it was known that the stream is over.
-    if (!this.#open.has(id) && (!this.#missed || (id >= this.#lowest && id <= this.#highest))) return
+    if (!this.#open.has(id) && (!this.#missed || this.#isBetween(id))) return
     const stream = this.#stream(id)
-    stream.touch(direction, timeUs)
+    this.#touch(stream, direction, timeUs)
     // Its header was not seen: joined in the middle of it, or lost.
     if (!stream.side(direction).headed) stream.exchange.complete = false
   }
@@ -165,177 +210,198 @@ export class Streams {
   data(id: number, direction: Direction, bytes: Buffer, from: number, to: number, timeUs: number): void {
     const stream = this.#open.get(id)
     if (stream === undefined) return
-    this.#count(stream, direction, to - from, timeUs)
-    if (!stream.isGrpc) return
-    const side = stream.side(direction)
-    side.grpc ??= new GrpcMessages()
-    side.grpc.data(bytes, from, to)
+    count(stream, direction, to - from, timeUs)
+    const { grpc } = stream.side(direction)
+    if (grpc === null) return
+    const before = grpc.trailers.length
+    grpc.data(bytes, from, to)
+    if (grpc.trailers.length > before) this.#keep(stream, grpc.trailers.length - before)
+  }
+
+  /** As much is missing of a frame, and more behind it: `damaged` follows. */
+  dataPassed(id: number, direction: Direction, size: number, timeUs: number): void {
+    const stream = this.#open.get(id)
+    if (stream !== undefined) count(stream, direction, size, timeUs)
   }
 
   /** Bytes of a known length that are missing. */
   dataLost(id: number, direction: Direction, size: number, timeUs: number): void {
     const stream = this.#open.get(id)
     if (stream === undefined) return
-    this.#count(stream, direction, size, timeUs)
+    count(stream, direction, size, timeUs)
     stream.exchange.gaps += 1
     stream.exchange.complete = false
     stream.side(direction).grpc?.lose(size)
   }
 
-  #count(stream: Stream, direction: Direction, size: number, timeUs: number): void {
-    if (direction === TO_SERVER) stream.exchange.reqBytes += size
-    else stream.exchange.respBytes += size
-    stream.moved(direction, timeUs)
-  }
-
   ended(id: number, direction: Direction, timeUs: number): void {
     const stream = this.#open.get(id)
     if (stream === undefined) return
-    stream.side(direction).ended = true
     stream.moved(direction, timeUs)
+    this.#sideEnded(stream, direction)
+  }
+
+  #sideEnded(stream: Stream, direction: Direction): void {
+    const side = stream.side(direction)
+    if (!side.ended && direction === TO_CLIENT && !stream.request.begun) this.#waiting += 1
+    side.ended = true
     this.#settle(stream)
   }
 
   reset(direction: Direction, id: number, code: number, timeUs: number): void {
     // Of a stream that is over; or its request is still to come.
-    if (!this.#open.has(id) && id <= this.#highest && id >= this.#lowest) return
+    if (!this.#open.has(id) && this.#isBetween(id)) return
     const stream = this.#stream(id)
     if (stream.resetUs !== 0) return
     stream.moved(direction, timeUs)
     stream.resetUs = timeUs
     stream.resetBy = direction
     stream.resetCode = code
-    this.#resets.push(stream)
+    this.#resets.add(stream)
   }
 
   /** Streams above `last` were not looked at. */
-  goAway(direction: Direction, last: number, timeUs: number): void {
+  goAway(direction: Direction, last: number, code: number, timeUs: number): void {
+    // Clients say so when they leave, with any code: that says nothing of an answer whose end was not captured.
     if (direction !== TO_CLIENT) return
-    this.#lastAnswered = last
-    for (const stream of this.#open.values()) {
-      if (stream.id <= last) continue
-      this.#refuse(stream)
-      stream.moved(TO_CLIENT, timeUs)
+    if (code !== 0) {
+      this.#goAwayCode = code
+      this.#goAwayUs = timeUs
     }
-  }
-
-  #refuse(stream: Stream): void {
-    stream.note('http2.refused_by_goaway')
+    if (last >= this.#lastAnswered) return
+    this.#lastAnswered = last
+    this.#lastAnsweredUs = timeUs
   }
 
   #settle(stream: Stream): void {
     const { request, response, exchange } = stream
     if (!response.ended) return
-    const alone = !request.begun && (this.#requestsLost || stream.id < this.#highest)
-    if (request.ended || alone || (request.begun && exchange.gaps > 0)) this.#finish(stream)
+    if (request.ended || (request.begun && exchange.gaps > 0)) return this.#finish(stream)
+    if (request.begun) return
+    if (stream.id < this.#highest) return this.#finish(stream)
+    if (this.#waiting > WAITING_MAX)
+      for (const each of this.#open.values()) if (isWaiting(each)) return this.#finish(each)
   }
 
   /** Bytes of unknown content are missing from this direction: they may have been of any stream that is not over. */
-  lost(direction: Direction, _timeUs: number): void {
-    this.#missed = true
-    if (direction === TO_SERVER) this.#requestsLost = true
+  damaged(direction: Direction): void {
     for (const stream of [...this.#open.values()]) {
       stream.damage(direction)
       this.#settle(stream)
     }
   }
 
-  #keep(stream: Stream, block: FieldBlock): void {
-    for (const text of block.fields) {
-      stream.keptBytes += text.length
-      this.#keptBytes += text.length
-    }
-    while (this.#keptBytes > KEPT_BYTES_MAX && this.#open.size > 1) this.#giveUpOldest()
+  /** Header fields may have been among them: streams may have begun that are not known. */
+  missed(): void {
+    this.#missed = true
   }
 
-  #giveUpOldest(): void {
-    for (const stream of this.#open.values()) {
-      stream.note('http2.too_many_streams')
-      this.#unfinished(stream, 'evicted')
-      return
+  /** It has turned out that the bytes lost last from the client had no header fields and no data of a request in them. */
+  requestsNotLost(): void {
+    this.#missed = false
+  }
+
+  #keep(stream: Stream, chars: number): void {
+    stream.chars += chars
+    this.#chars += chars
+    this.#makeRoom()
+  }
+
+  #makeRoom(): void {
+    while (this.#open.size > 1 && this.#open.size * STREAM_BYTES + this.#chars + this.otherBytes > STATE_BYTES_MAX) {
+      const oldest = this.#open.values().next().value as Stream
+      oldest.note('http2.too_many_streams')
+      this.#unfinished(oldest, 'evicted')
     }
   }
 
   #finish(stream: Stream): void {
-    const { exchange, request, response, resetUs } = stream
-    if (resetUs !== 0 && !(request.ended && response.ended)) {
-      exchange.complete = false
-      // NO_ERROR: the server has answered and wants no more of the request (RFC 9113 section 8.1).
-      if (stream.resetCode !== 0 || !response.ended) {
-        exchange.outcome = 'reset'
-        exchange.error = errorName(stream.resetCode)
-      }
-    }
-    if (!request.headed || !response.headed) exchange.complete = false
-    if (!request.begun) {
-      stream.note('http2.response_without_request')
-    }
-    this.#handOver(stream)
+    const broken = stream.resetUs !== 0 && !stream.isOver
+    this.#handOver(stream, broken ? stream.resetCode : NOT_BROKEN)
   }
 
-  #handOver(stream: Stream): void {
-    this.#open.delete(stream.id)
-    this.#keptBytes -= stream.keptBytes
-    const at = this.#resets.indexOf(stream)
-    if (at >= 0) this.#resets.splice(at, 1)
+  #handOver(stream: Stream, brokenBy: number): void {
+    const { exchange, request, response, id } = stream
+    this.#open.delete(id)
+    this.#chars -= stream.chars
+    if (stream.resetUs !== 0) this.#resets.remove(stream)
+    if (isWaiting(stream)) this.#waiting -= 1
+    const clientIsDone = request.ended || (stream.resetUs !== 0 && stream.resetBy === TO_SERVER)
+    if (request.begun && !clientIsDone) this.#leftOpen = true
     // Data alone, of a stream whose every header was missed: nothing to tell, and after a loss it may be chance.
     if (!stream.hasFields) return
-    const { outcome, error } = stream.exchange
-    finishFields(stream)
-    if (outcome === 'reset') {
-      stream.exchange.outcome = outcome
-      stream.exchange.error = error
+    if (!request.begun) stream.note('http2.response_without_request')
+    if (id > this.#lastAnswered && id % 2 === 1 && !response.begun) {
+      stream.note('http2.refused_by_goaway')
+      stream.moved(TO_CLIENT, this.#lastAnsweredUs)
     }
-    this.#out.exchange(stream.exchange)
+    finishExchange(stream, brokenBy)
+    this.#out.exchange(exchange)
   }
 
   #unfinished(stream: Stream, reason: CloseReason): void {
     const { exchange, response } = stream
-    if (stream.resetUs !== 0 || (response.ended && stream.request.ended)) return this.#finish(stream)
+    if (stream.resetUs !== 0 || stream.isOver) return this.#finish(stream)
     exchange.complete = false
+    const isOpen = !response.ended && !stream.answerMayBeLost && reason !== 'evicted'
+    const broken = isOpen && this.#goAwayCode !== 0
+    if (broken) stream.moved(TO_CLIENT, this.#goAwayUs)
     if (reason === 'reset') exchange.outcome = 'reset'
     else if (!response.begun) {
       exchange.outcome = stream.answerMayBeLost || reason === 'evicted' ? 'unknown' : 'no_response'
     }
-    if (!stream.request.begun) stream.note('http2.response_without_request')
-    this.#handOver(stream)
+    this.#handOver(stream, broken ? this.#goAwayCode : NOT_BROKEN)
   }
 
   close(reason: CloseReason): void {
     for (const stream of [...this.#open.values()].sort((a, b) => a.id - b.id)) this.#unfinished(stream, reason)
   }
 
-  save(out: StateWriter): void {
-    out.number(this.#lowest)
-    out.number(this.#highest)
-    out.number(this.#lastAnswered)
-    out.bool(this.#requestsLost)
-    out.bool(this.#missed)
-    out.number(this.#open.size)
-    for (const stream of this.#open.values()) stream.save(out)
-    out.number(this.#resets.length)
-    for (const { id } of this.#resets) out.number(id)
+  save(out: StateWriter, texts: TextWriter): void {
+    for (const value of [this.#lowest, this.#highest, this.#lastAnswered, this.#lastAnsweredUs]) out.number(value)
+    for (const value of [this.#goAwayCode, this.#goAwayUs, this.newest, this.#hinted]) out.number(value)
+    out.u8((this.#missed ? 1 : 0) | (this.#leftOpen ? 2 : 0))
+    out.u32(this.#open.size)
+    for (const stream of this.#open.values()) stream.save(out, texts)
+    this.#resets.save(out)
   }
 
-  restore(state: StateReader): void {
+  restore(state: StateReader, texts: TextReader): void {
     this.#lowest = state.number()
     this.#highest = state.number()
     this.#lastAnswered = state.number()
-    this.#requestsLost = state.bool()
-    this.#missed = state.bool()
+    this.#lastAnsweredUs = state.number()
+    this.#goAwayCode = state.number()
+    this.#goAwayUs = state.number()
+    this.newest = state.number()
+    this.#hinted = state.number()
+    const bits = state.u8()
+    this.#missed = (bits & 1) !== 0
+    this.#leftOpen = (bits & 2) !== 0
     this.#open.clear()
-    this.#resets.length = 0
-    this.#keptBytes = 0
-    for (let left = state.number(); left > 0 && !state.failed; left--) {
-      const stream = Stream.restore(state)
+    this.#chars = 0
+    this.#waiting = 0
+    for (let left = state.u32(); left > 0 && !state.failed; left--) {
+      const stream = Stream.restore(state, texts)
       this.#open.set(stream.id, stream)
-      this.#keptBytes += stream.keptBytes
+      this.#chars += stream.chars
+      if (isWaiting(stream)) this.#waiting += 1
     }
-    for (let left = state.number(); left > 0 && !state.failed; left--) {
-      const stream = this.#open.get(state.number())
-      if (stream !== undefined) this.#resets.push(stream)
-    }
+    this.#resets.restore(state, this.#open)
   }
+}
+
+const NOT_BROKEN = -1
+
+/** All of an answer is here, and nothing of its request. */
+function isWaiting({ request, response }: Stream): boolean {
+  return response.ended && !request.begun
+}
+
+function count(stream: Stream, direction: Direction, size: number, timeUs: number): void {
+  if (direction === TO_SERVER) stream.exchange.reqBytes += size
+  else stream.exchange.respBytes += size
+  stream.moved(direction, timeUs)
 }
 
 const INTERIM = 'http.response.interim_status_codes'
@@ -343,7 +409,7 @@ const INTERIM_CHARS_MAX = 64
 
 const isInterim = (status: string): boolean => status.length === 3 && status.startsWith('1') && status !== '101'
 
-function interim(stream: Stream, status: string): void {
-  const before = stream.exchange.attrs?.[INTERIM] ?? ''
-  if (before.length < INTERIM_CHARS_MAX) stream.attr(INTERIM, before === '' ? status : `${before},${status}`)
+function interim({ exchange }: Stream, status: string): void {
+  const before = exchange.attrs?.[INTERIM] ?? ''
+  if (before.length < INTERIM_CHARS_MAX) attr(exchange, INTERIM, before === '' ? status : `${before},${status}`)
 }

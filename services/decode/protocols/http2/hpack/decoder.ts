@@ -1,143 +1,169 @@
 /**
  * HPACK, RFC 7541: header fields of one direction. The dynamic table counts from the newest entry, so that a decoder that
  * joined late, or lost a block, knows every entry added since: what refers to older ones is unknown, and said to be, never
- * guessed. For the same reason nothing has to be evicted exactly as the encoder does: an index names an entry the encoder
- * still has, counted from the newest. Entries are kept as far as memory allows.
+ * guessed. Where the encoder's table size is known, entries leave the table as they leave the encoder's; where it is not,
+ * they are kept as far as memory allows.
  */
 import type { StateReader, StateWriter } from '../../../../core/state.js'
-import { huffmanText, textOf } from './huffman.js'
-import { STATIC_TABLE } from './static_table.js'
+import { FieldKind, kindOf } from '../field_kinds.js'
+import type { TextReader, TextWriter } from '../texts.js'
+import { Entry, STATIC_ENTRIES, UNKNOWN_ENTRY } from './entry.js'
+import { decodeHuffman, huffmanBytes, textOf } from './huffman.js'
 
-/** Of one direction; RFC 7540's default table has 4 KiB, browsers and gRPC use up to 64. */
+/** RFC 9113 section 6.5.2: the size of a table nobody said anything about. */
+const INITIAL_BYTES = 4096
+/** Of one direction. Browsers allow 64 KiB; encoders hardly ever use more than 4. */
 const TABLE_BYTES_MAX = 64 * 1024
-/** RFC 7541 section 4.1. */
-const ENTRY_OVERHEAD_BYTES = 32
+/** Where the encoder's size is not known: four times what they use. */
+const UNKNOWN_TABLE_BYTES_MAX = 16 * 1024
+const UNKNOWN_SIZE = -1
+/** Entries that have left the front of the list before it is moved up. */
+const LEFT_MAX = 64
 const INTEGER_MAX = 0x7fff_ffff
-/** Longer values are cut. */
-const TEXT_CHARS_MAX = 8192
-
-export const HPACK_OK = 0
-/** The block is not HPACK: the connection is broken, or these bytes never were a header block. */
-export const HPACK_BAD = 1
+/** Longer names and values are cut. */
+export const TEXT_BYTES_MAX = 8192
 
 export interface FieldSink {
-  field(name: string, value: string): void
-  /** A field whose name or value the capture does not have; `name` is null where that is missing too. */
-  unknown(name: string | null): void
+  /** Name, value or both are null where the capture does not have them. */
+  field(entry: Entry): void
 }
-
-class Entry {
-  /** Null = unknown. */
-  readonly name: string | null
-  readonly value: string | null
-
-  constructor(name: string | null, value: string | null) {
-    this.name = name
-    this.value = value
-  }
-
-  get sizeBytes(): number {
-    return (this.name?.length ?? 0) + (this.value?.length ?? 0) + ENTRY_OVERHEAD_BYTES
-  }
-}
-
-const STATIC: readonly Entry[] = STATIC_TABLE.map(([name, value]) => new Entry(name, value))
-const UNKNOWN = new Entry(null, null)
 
 export class HpackDecoder {
-  /** Oldest first: an index counts from the end. */
+  /** Oldest first, from `#first` on: an index counts from the end. */
   #entries: Entry[] = []
+  #first = 0
   #sizeBytes = 0
-  /** Entries were added that this decoder has not seen, or does not keep any more. */
+  /** As the encoder has chosen it. */
+  #sizeMax: number = INITIAL_BYTES
+  /** There may be entries before the first one here. */
   #older = false
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes: Buffer = NO_BYTES
   #at = 0
   #end = 0
+  /** The string literal read last. */
+  #text = ''
+  #textBytes = 0
 
-  /** Blocks were missed: what was added before cannot be counted any more. */
+  /** Blocks were missed: what was added before cannot be counted any more, and the size may have been changed. */
   forget(): void {
-    this.#entries = []
-    this.#sizeBytes = 0
+    this.#clear()
+    this.#sizeMax = UNKNOWN_SIZE
     this.#older = true
   }
 
   /** Nothing was added yet. */
   begin(): void {
-    this.forget()
+    this.#clear()
+    this.#sizeMax = INITIAL_BYTES
     this.#older = false
   }
 
-  /** All fields of one header block. */
-  decode(bytes: Buffer, from: number, to: number, out: FieldSink): number {
+  #clear(): void {
+    this.#entries = []
+    this.#first = 0
+    this.#sizeBytes = 0
+  }
+
+  /** Memory of the entries. */
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  /** All fields of one header block. False: it is not HPACK, or ends too early; what came before stands. */
+  decode(bytes: Buffer, from: number, to: number, out: FieldSink): boolean {
     this.#bytes = bytes
     this.#at = from
     this.#end = to
-    while (this.#at < to) if (!this.#field(bytes[this.#at], out)) return HPACK_BAD
-    return HPACK_OK
+    let good = true
+    while (good && this.#at < to) good = this.#field(bytes[this.#at], out)
+    this.#bytes = NO_BYTES
+    return good
   }
 
   #field(first: number, out: FieldSink): boolean {
-    if (first >= 0x80) {
-      const entry = this.#entry(this.#integer(7))
-      if (entry === null) return false
-      say(entry, out)
-      return true
-    }
-    if (first >= 0x40) {
-      const entry = this.#literal(6)
-      if (entry === null) return false
-      this.#add(entry)
-      say(entry, out)
-      return true
-    }
-    // Dynamic table size update.
-    if (first >= 0x20) return this.#integer(5) >= 0
-    const entry = this.#literal(4)
+    let entry: Entry | null
+    if (first >= 0x80) entry = this.#entry(this.#integer(0x7f))
+    else if (first >= 0x40) {
+      entry = this.#literal(0x3f)
+      if (entry !== null) this.#add(entry)
+    } else if (first >= 0x20) return this.#resize(this.#integer(0x1f))
+    else entry = this.#literal(0x0f)
     if (entry === null) return false
-    say(entry, out)
+    out.field(entry)
     return true
   }
 
-  #literal(prefix: number): Entry | null {
-    const index = this.#integer(prefix)
-    if (index < 0) return null
+  #literal(mask: number): Entry | null {
+    const index = this.#integer(mask)
     let name: string | null
-    if (index > 0) {
+    let kind: number
+    let cut = false
+    if (index !== 0) {
       const named = this.#entry(index)
       if (named === null) return null
       name = named.name
+      kind = named.kind
     } else {
-      name = this.#text()
-      if (name === null) return null
+      if (!this.#string(true)) return null
+      name = this.#text
+      kind = kindOf(name)
+      cut = this.#textBytes > TEXT_BYTES_MAX
     }
-    const value = this.#text()
-    return value === null ? null : new Entry(name, value)
+    if (!this.#string(false)) return null
+    if (this.#textBytes > TEXT_BYTES_MAX) cut = true
+    return new Entry(name, this.#text, name === null ? FieldKind.OTHER : kind, this.#textBytes, cut)
   }
 
   /** Null for an index that no encoder may use. */
   #entry(index: number): Entry | null {
-    if (index <= 0) return null
-    if (index <= STATIC.length) return STATIC[index - 1]
-    const entry = this.#entries[this.#entries.length - (index - STATIC.length)]
-    if (entry !== undefined) return entry
-    return this.#older ? UNKNOWN : null
+    if (index <= STATIC_ENTRIES.length) return index > 0 ? STATIC_ENTRIES[index - 1] : null
+    const at = this.#entries.length + STATIC_ENTRIES.length - index
+    if (at >= this.#first) return this.#entries[at]
+    return this.#older ? UNKNOWN_ENTRY : null
   }
 
   #add(entry: Entry): void {
     this.#entries.push(entry)
     this.#sizeBytes += entry.sizeBytes
-    if (this.#sizeBytes <= TABLE_BYTES_MAX) return
-    // A quarter at a time: shifting one by one would move all of them each time.
-    let drop = 0
-    while (this.#sizeBytes > TABLE_BYTES_MAX * 0.75) this.#sizeBytes -= this.#entries[drop++].sizeBytes
-    this.#entries.splice(0, drop)
+    this.#evict()
+  }
+
+  /** Dynamic table size update. */
+  #resize(size: number): boolean {
+    if (size < 0) return false
+    this.#sizeMax = size
+    this.#evict()
+    return true
+  }
+
+  #evict(): void {
+    const encoders = this.#sizeMax
+    if (encoders !== UNKNOWN_SIZE && this.#sizeBytes > encoders) {
+      this.#dropTo(encoders)
+      // What is older left before these.
+      this.#older = false
+    }
+    const ours = encoders === UNKNOWN_SIZE ? UNKNOWN_TABLE_BYTES_MAX : TABLE_BYTES_MAX
+    if (this.#sizeBytes <= ours) return
+    this.#dropTo(ours)
     this.#older = true
   }
 
-  /** RFC 7541 section 5.1; -1 where it does not end here or is too large. */
-  #integer(prefix: number): number {
+  #dropTo(sizeMax: number): void {
+    const entries = this.#entries
+    let first = this.#first
+    while (this.#sizeBytes > sizeMax && first < entries.length) this.#sizeBytes -= entries[first++].sizeBytes
+    if (first === entries.length) return this.#clear()
+    if (first > LEFT_MAX) {
+      entries.splice(0, first)
+      first = 0
+    } else for (let i = this.#first; i < first; i++) entries[i] = UNKNOWN_ENTRY
+    this.#first = first
+  }
+
+  /** RFC 7541 section 5.1; `mask` is the prefix. -1 where it does not end here or is too large. */
+  #integer(mask: number): number {
     const bytes = this.#bytes
-    const mask = (1 << prefix) - 1
     let value = bytes[this.#at++] & mask
     if (value < mask) return value
     for (let shift = 0; shift <= 28; shift += 7) {
@@ -149,45 +175,55 @@ export class HpackDecoder {
     return -1
   }
 
-  #text(): string | null {
-    if (this.#at >= this.#end) return null
-    const huffman = this.#bytes[this.#at] >= 0x80
-    const size = this.#integer(7)
-    if (size < 0 || size > this.#end - this.#at) return null
+  /** A string literal, into `#text`. */
+  #string(isName: boolean): boolean {
+    if (this.#at >= this.#end) return false
+    const coded = this.#bytes[this.#at] >= 0x80
+    const size = this.#integer(0x7f)
     const from = this.#at
-    this.#at += size
-    if (size === 0) return ''
-    const text = huffman ? huffmanText(this.#bytes, from, from + size) : textOf(this.#bytes, from, from + size)
-    return text === null || text.length <= TEXT_CHARS_MAX ? text : text.slice(0, TEXT_CHARS_MAX)
+    if (size < 0 || size > this.#end - from) return false
+    this.#at = from + size
+    if (!coded) return this.#keep(this.#bytes, from, size, isName)
+    const decoded = decodeHuffman(this.#bytes, from, from + size)
+    return decoded >= 0 && this.#keep(huffmanBytes(), 0, decoded, isName)
   }
 
-  save(out: StateWriter): void {
+  #keep(bytes: Buffer, from: number, size: number, isName: boolean): boolean {
+    const to = from + Math.min(size, TEXT_BYTES_MAX)
+    this.#textBytes = size
+    // Names are tokens: one character per byte keeps their size.
+    this.#text = size === 0 ? '' : isName ? bytes.toString('latin1', from, to) : textOf(bytes, from, to)
+    return true
+  }
+
+  save(out: StateWriter, texts: TextWriter): void {
     out.bool(this.#older)
-    out.number(this.#entries.length)
-    for (const { name, value } of this.#entries) {
-      out.u8((name === null ? 1 : 0) | (value === null ? 2 : 0))
-      if (name !== null) out.string(name)
-      if (value !== null) out.string(value)
+    out.number(this.#sizeMax)
+    out.number(this.#entries.length - this.#first)
+    for (let i = this.#first; i < this.#entries.length; i++) {
+      const { name, value, sizeBytes, cut } = this.#entries[i]
+      out.u8((name === null ? 1 : 0) | (cut ? 2 : 0))
+      if (name !== null) texts.write(out, name)
+      texts.write(out, value ?? '')
+      out.number(sizeBytes)
     }
   }
 
-  restore(state: StateReader): void {
+  restore(state: StateReader, texts: TextReader): void {
+    this.#clear()
     this.#older = state.bool()
+    this.#sizeMax = state.number()
     const count = state.number()
-    this.#entries = []
-    this.#sizeBytes = 0
     for (let i = 0; i < count && !state.failed; i++) {
-      const missing = state.u8()
-      const name = (missing & 1) === 0 ? state.string() : null
-      const value = (missing & 2) === 0 ? state.string() : null
-      const entry = new Entry(name, value)
-      this.#entries.push(entry)
-      this.#sizeBytes += entry.sizeBytes
+      const bits = state.u8()
+      const name = (bits & 1) === 0 ? texts.read(state) : null
+      const value = texts.read(state)
+      const bare = new Entry(name, '', 0, 0, false)
+      const valueBytes = state.number() - bare.sizeBytes
+      this.#entries.push(new Entry(name, value, name === null ? 0 : kindOf(name), valueBytes, (bits & 2) !== 0))
+      this.#sizeBytes += bare.sizeBytes + valueBytes
     }
   }
 }
 
-function say({ name, value }: Entry, out: FieldSink): void {
-  if (name !== null && value !== null) out.field(name, value)
-  else out.unknown(name)
-}
+const NO_BYTES: Buffer = Buffer.alloc(0)

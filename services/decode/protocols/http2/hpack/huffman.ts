@@ -109,24 +109,30 @@ function markEnds(): void {
 
 let scratch = Buffer.allocUnsafe(1024)
 
-/** Null for bytes that are no Huffman-coded string. */
-export function huffmanText(bytes: Buffer, from: number, to: number): string | null {
+/** What was decoded last; good until the next call. */
+export function huffmanBytes(): Buffer {
+  return scratch
+}
+
+/** Size of the decoded string, which stands in `huffmanBytes()`; -1 for bytes that are no Huffman-coded string. */
+export function decodeHuffman(bytes: Buffer, from: number, to: number): number {
   // The shortest code has 5 bits.
   const most = Math.ceil(((to - from) * 8) / 5)
   if (scratch.length < most) scratch = Buffer.allocUnsafe(most * 2)
+  const out = scratch
   let size = 0
   let node = 0
   for (let at = from; at < to; at++) {
     const entry = table[node * 256 + bytes[at]]
-    if (entry === FAILED) return null
+    if (entry === FAILED) return -1
     const count = (entry >>> SYMBOLS_SHIFT) & 3
     if (count > 0) {
-      scratch[size++] = (entry >>> FIRST_SHIFT) & 255
-      if (count > 1) scratch[size++] = (entry >>> SECOND_SHIFT) & 255
+      out[size++] = (entry >>> FIRST_SHIFT) & 255
+      if (count > 1) out[size++] = (entry >>> SECOND_SHIFT) & 255
     }
     node = entry & 255
   }
-  return mayEnd[node] === 1 ? textOf(scratch, 0, size) : null
+  return mayEnd[node] === 1 ? size : -1
 }
 
 /** ASCII as it is; other bytes as UTF-8. */

@@ -1,0 +1,70 @@
+/** The last touches before the exchange of a stream is handed over. */
+import { TO_SERVER } from '../../../core/segment.js'
+import {
+  attr,
+  describeCall,
+  describeRequests,
+  describeResponses,
+  describeStatus,
+  readWebTrailers,
+} from '../grpc/call.js'
+import { NO_STATUS, readTimeoutUs } from '../grpc/status.js'
+import type { Stream } from './stream.js'
+
+const NO_ERROR = 0
+const CANCEL = 8
+/** A client that gives up at its deadline does so then; what it sent of the time is what was left of it when it sent it. */
+const DEADLINE_SHARE = 0.98
+
+/** `brokenBy`: the code that a stream or its connection was broken off with; -1 = it was not. */
+export function finishExchange(stream: Stream, brokenBy: number): void {
+  const { exchange, request, response } = stream
+  if (!request.headed || !response.headed) exchange.complete = false
+  attr(exchange, 'http2.stream_id', String(stream.id))
+  if (exchange.protocol === 'grpc') finishCall(stream)
+  if (brokenBy < 0) return
+  exchange.complete = false
+  // The server has answered and wants no more of the request (RFC 9113 section 8.1).
+  if (brokenBy === NO_ERROR && response.ended) return
+  exchange.outcome = isDeadline(stream, brokenBy) ? 'timeout' : 'reset'
+  exchange.error = errorName(brokenBy)
+}
+
+function finishCall({ exchange, request, response, grpcStatus }: Stream): void {
+  describeCall(exchange)
+  describeRequests(exchange, request.grpc)
+  describeResponses(exchange, response.grpc)
+  const trailers = response.grpc?.trailers ?? ''
+  describeStatus(
+    exchange,
+    grpcStatus === NO_STATUS && trailers !== '' ? readWebTrailers(exchange, trailers) : grpcStatus,
+  )
+}
+
+function isDeadline({ exchange, resetUs, resetBy }: Stream, brokenBy: number): boolean {
+  if (brokenBy !== CANCEL || resetBy !== TO_SERVER || exchange.reqStartUs === 0) return false
+  const timeoutUs = readTimeoutUs(exchange.attrs?.['rpc.grpc.timeout'] ?? '')
+  return timeoutUs > 0 && resetUs - exchange.reqStartUs >= timeoutUs * DEADLINE_SHARE
+}
+
+/** RFC 9113 section 7. */
+const ERRORS = [
+  'NO_ERROR',
+  'PROTOCOL_ERROR',
+  'INTERNAL_ERROR',
+  'FLOW_CONTROL_ERROR',
+  'SETTINGS_TIMEOUT',
+  'STREAM_CLOSED',
+  'FRAME_SIZE_ERROR',
+  'REFUSED_STREAM',
+  'CANCEL',
+  'COMPRESSION_ERROR',
+  'CONNECT_ERROR',
+  'ENHANCE_YOUR_CALM',
+  'INADEQUATE_SECURITY',
+  'HTTP_1_1_REQUIRED',
+]
+
+function errorName(code: number): string {
+  return ERRORS[code] ?? `0x${code.toString(16)}`
+}
