@@ -17,6 +17,8 @@ const TABLE_BYTES_MAX = 64 * 1024
 /** Where the encoder's size is not known: four times what they use. */
 const UNKNOWN_TABLE_BYTES_MAX = 16 * 1024
 const UNKNOWN_SIZE = -1
+/** RFC 7541 section 4.1. */
+const ENTRY_BYTES_MIN = 32
 /** Entries that have left the front of the list before it is moved up. */
 const LEFT_MAX = 64
 const INTEGER_MAX = 0x7fff_ffff
@@ -132,6 +134,8 @@ export class HpackDecoder {
   #resize(size: number): boolean {
     if (size < 0) return false
     this.#sizeMax = size
+    // No entry fits.
+    if (size < ENTRY_BYTES_MIN) this.#older = false
     this.#evict()
     return true
   }
