@@ -9,13 +9,14 @@ import { readRules } from '../detect/rules.js'
 
 /** Findings go to klartext.findings and, a line each, to `say`. Answers how to end it. */
 export async function startDetections(store: Store, say: (line: string) => void): Promise<() => Promise<void>> {
-  const scheduler = new TimerScheduler((rule, error) => say(`rule ${rule}: ${(error as Error).message}`))
-  const nowUs = () => SYSTEM_CLOCK.nowUs()
+  const onFailure = (rule: string, error: unknown) => say(`rule ${rule}: ${(error as Error).message}`)
+  const scheduler = new TimerScheduler(onFailure)
   const detector = new Detector({
-    engine: new DetectEngine({ store, rules: readRules(), nowUs }),
+    engine: new DetectEngine({ store, rules: readRules(), nowUs: () => SYSTEM_CLOCK.nowUs() }),
     scheduler,
     metrics: new DetectMetrics(),
-    nowMs: () => nowUs() / 1000,
+    clock: SYSTEM_CLOCK,
+    onFailure,
     onFindings: (findings) => {
       for (const { severity, rule, summary } of findings) say(`finding  ${severity}  ${rule}: ${summary}`)
     },

@@ -1,6 +1,7 @@
 /** Runs every rule at its times, and knows how each of them fares. */
 import type { Finding } from '../core/finding.js'
-import type { Scheduler } from '../core/ports/scheduler.js'
+import type { Clock } from '../core/ports/clock.js'
+import type { OnTaskFailure, Scheduler } from '../core/ports/scheduler.js'
 import type { DetectEngine } from './engine.js'
 import type { DetectMetrics } from './metrics.js'
 import type { Rule } from './rule.js'
@@ -9,9 +10,12 @@ export interface DetectorOptions {
   readonly engine: DetectEngine
   readonly scheduler: Scheduler
   readonly metrics: DetectMetrics
-  readonly nowMs: () => number
+  readonly clock: Clock
+  readonly onFailure: OnTaskFailure
   readonly onFindings?: (findings: readonly Finding[]) => void
 }
+
+const WATCH_MS = 5_000
 
 export class Detector {
   readonly #options: DetectorOptions
@@ -24,19 +28,49 @@ export class Detector {
     this.#options = options
   }
 
+  get #nowMs(): number {
+    return this.#options.clock.nowUs() / 1000
+  }
+
   async start(): Promise<void> {
     const { engine, scheduler } = this.#options
     for (const rule of engine.rules) await scheduler.every(rule.name, rule.everyUs / 1000, () => this.#run(rule))
   }
 
+  /**
+   * Runs each rule once now, since a process that was killed may have left one half-done, and from then on those whose last
+   * run failed: neither waits for the rule's next time. `beat` is called as long as no run hangs for `stuckMs`.
+   */
+  async watch(stopping: AbortSignal, stuckMs: number, beat: () => void): Promise<void> {
+    const { engine, clock, onFailure } = this.#options
+    let due: readonly Rule[] = engine.rules
+    while (!stopping.aborted) {
+      const running = this.#runAll(due, stopping, onFailure)
+      do {
+        if (this.#longestRunMs < stuckMs) beat()
+        await Promise.race([running, clock.sleep(WATCH_MS, stopping).catch(() => {})])
+      } while (!stopping.aborted && this.#running.size > 0)
+      await running
+      await clock.sleep(WATCH_MS, stopping).catch(() => {})
+      due = engine.rules.filter(({ name }) => this.#trouble.has(name))
+    }
+  }
+
+  async #runAll(rules: readonly Rule[], stopping: AbortSignal, onFailure: OnTaskFailure): Promise<void> {
+    for (const rule of rules) {
+      if (!stopping.aborted) await this.#run(rule).catch((error: unknown) => onFailure(rule.name, error))
+    }
+  }
+
   async #run(rule: Rule): Promise<void> {
-    const { engine, metrics, nowMs, onFindings } = this.#options
-    const begun = nowMs()
+    const { engine, metrics, onFindings } = this.#options
+    if (this.#running.has(rule.name)) return
+    const begun = this.#nowMs
     this.#running.set(rule.name, begun)
     try {
       const findings = await engine.catchUp(rule)
       this.#trouble.delete(rule.name)
-      metrics.ran(rule.name, findings.length, (nowMs() - begun) / 1000)
+      metrics.ran(rule.name, findings.length, (this.#nowMs - begun) / 1000)
       if (findings.length > 0) onFindings?.(findings)
     } catch (error) {
       this.#trouble.set(rule.name, (error as Error).message)
@@ -48,8 +82,8 @@ export class Detector {
   }
 
   /** The oldest run under way, in ms; 0 where none is. */
-  get longestRunMs(): number {
-    const now = this.#options.nowMs()
+  get #longestRunMs(): number {
+    const now = this.#nowMs
     return Math.max(0, ...[...this.#running.values()].map((begun) => now - begun))
   }
 

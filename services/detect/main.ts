@@ -16,9 +16,6 @@ import { FindingPublisher } from './publisher.js'
 import type { Rule } from './rule.js'
 import { RULES_FOLDER, readRules } from './rules.js'
 
-/** So often the service says that it is alive. */
-const BEAT_MS = 5_000
-
 function rulesOf({ rulesFolder, parametersFile }: DetectConfig): { rules: Rule[]; parameters: RuleParameters } {
   const rules = [RULES_FOLDER, ...(rulesFolder === '' ? [] : [rulesFolder])].flatMap((folder) => readRules(folder))
   const parameters = parametersFile === '' ? {} : readParameters(readTextFile(parametersFile), parametersFile, rules)
@@ -46,7 +43,6 @@ export const detectService: ServiceDefinition<typeof DETECT_CONFIG> = {
         : await waitFor('redis', () => BullScheduler.open({ url: redis.url, queue: detect.group, onFailure }))
     const metrics = new DetectMetrics()
     const publisher = new FindingPublisher(bus, detect.group)
-    const nowMs = () => clock.nowUs() / 1000
     const engine = new DetectEngine({
       store,
       rules,
@@ -54,17 +50,11 @@ export const detectService: ServiceDefinition<typeof DETECT_CONFIG> = {
       nowUs: () => clock.nowUs(),
       onFindings: (rule, untilUs, findings) => publisher.publish(rule.name, untilUs, findings),
     })
-    const detector = new Detector({ engine, scheduler, metrics, nowMs })
+    const detector = new Detector({ engine, scheduler, metrics, clock, onFailure })
     health.watch('detect', () => detector.notReady)
     await detector.start()
     return {
-      run: async () => {
-        while (!stopping.aborted) {
-          // A run that does not come back is what silence is to be told of.
-          if (detector.longestRunMs < operations.stuckMs) health.beat()
-          await clock.sleep(BEAT_MS, stopping).catch(() => {})
-        }
-      },
+      run: () => detector.watch(stopping, operations.stuckMs, () => health.beat()),
       stop: async () => {
         await scheduler.close()
         await publisher.close()

@@ -9,6 +9,9 @@ import { toOcsf } from './ocsf.js'
 
 const OUTPUT = { topic: TOPICS.findings, partition: 0 } as const
 
+/** Two that fence each other are through after one or two. */
+const FENCED_TRIES = 5
+
 interface Teller {
   readonly producer: BusProducer
   /** End of the last slot that was told, µs since 1970. */
@@ -28,13 +31,14 @@ export class FindingPublisher {
 
   /** Does nothing where this slot of the rule, or a later one, was told already. */
   async publish(rule: string, untilUs: number, findings: readonly Finding[]): Promise<void> {
-    try {
-      await this.#publish(rule, untilUs, findings)
-    } catch (error) {
-      // Another process has run the rule in between, or a transaction has failed: what it came to is read anew.
-      await this.#forget(rule)
-      if ((error as { code?: string }).code !== 'FENCED') throw error
-      await this.#publish(rule, untilUs, findings)
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#publish(rule, untilUs, findings)
+      } catch (error) {
+        // Another process runs the rule too, or a transaction has failed: what it came to is read anew.
+        await this.#forget(rule)
+        if ((error as { code?: string }).code !== 'FENCED' || tries === FENCED_TRIES) throw error
+      }
     }
   }
 

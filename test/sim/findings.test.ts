@@ -8,7 +8,7 @@ import { createTopics, TOPICS } from '../../services/core/topics.js'
 import { FindingPublisher } from '../../services/detect/publisher.js'
 import { Killed, Life, MortalBus } from './mortal_bus.js'
 
-const SCHEDULES = 100
+const SCHEDULES = 60
 const SLOTS = 12
 const PROCESSES = 2
 const TRIES_MAX = 400
