@@ -222,6 +222,41 @@ export function busConformance(makeBus: () => Promise<Bus>, { patienceMs }: Conf
       await Promise.all([old.close(), young.close()])
     })
 
+    test('a range of a partition is read outside of any group; offsets are found by time', async () => {
+      const name = await topic(2)
+      const producer = await bus.producer()
+      const at = (text: string, timestampMs: number) => ({ ...bytes(text), timestampMs })
+      assert.equal(await bus.offsetAt(name, 1, 0), null)
+      const first = await producer.send(name, 1, [at('a', 1_700_000_001_000), at('b', 1_700_000_002_000)])
+      const transactional = await bus.producer({ transactionalId: fresh('id') })
+      const aborted = await transactional.begin()
+      await aborted.send(name, 1, [at('never', 1_700_000_003_000)])
+      await aborted.abort()
+      const last = await producer.send(name, 1, [at('c', 1_700_000_004_000)])
+      assert.equal(await bus.startOffset(name, 1), first)
+      assert.deepEqual(await bus.offsetAt(name, 1, 0), { offset: first, timestampMs: 1_700_000_001_000 })
+      const { offset } = (await bus.offsetAt(name, 1, 1_700_000_001_001)) ?? { offset: -1n }
+      assert.equal(offset, first + 1n)
+      assert.equal(await bus.offsetAt(name, 1, 9_000_000_000_000), null)
+      assert.equal(await bus.offsetAt(name, 0, 0), null)
+      const range = async (from: bigint, to: bigint) => {
+        const found: BusRecord[] = []
+        for await (const records of bus.read(name, 1, from, to)) found.push(...records)
+        return found.map((record) => [record.value.toString(), record.offset])
+      }
+      const end = await bus.endOffset(name, 1)
+      assert.ok(end > last)
+      assert.deepEqual(await range(first + 1n, end), [
+        ['b', first + 1n],
+        ['c', last],
+      ])
+      assert.deepEqual(await range(first, first + 1n), [['a', first]])
+      assert.deepEqual(await range(first + 2n, last), [])
+      assert.deepEqual(await range(end, end), [])
+      await assert.rejects(range(end + 5n, end + 9n), hasCode('BAD_OFFSET'))
+      await Promise.all([producer.close(), transactional.close()])
+    })
+
     test('two members share the partitions, each record goes to one; when one leaves the other has all', async () => {
       const name = await topic(4)
       const group = fresh('group')

@@ -170,6 +170,11 @@ else {
       await client.fetchTopicOffsets('lost')
       await client.deleteTopicRecords({ topic: 'lost', partitions: [{ partition: 0, offset: '7' }] })
     })
+    const ranged = async () => {
+      for await (const _ of bus.read('lost', 0, 2n, 10n)) assert.fail('read')
+    }
+    await assert.rejects(ranged(), { code: 'EXPIRED', message: 'lost/0: 2 is not kept any more, only from 7 on' })
+    assert.equal(await bus.startOffset('lost', 0), 7n)
     const strict = await bus.consumer('lost')
     await strict.subscribe('lost', async () => {})
     await assert.rejects(take(strict, 1, 10_000), {

@@ -8,6 +8,7 @@ import type {
   BusRecord,
   BusTransaction,
   CommittedOffset,
+  RecordTime,
   TopicOptions,
   TopicPartition,
 } from '../../services/core/ports/bus.js'
@@ -63,8 +64,20 @@ export class MortalBus implements Bus {
     return this.#bus.partitions(topic)
   }
 
+  startOffset(topic: string, partition: number): Promise<bigint> {
+    return this.#bus.startOffset(topic, partition)
+  }
+
   endOffset(topic: string, partition: number): Promise<bigint> {
     return this.#bus.endOffset(topic, partition)
+  }
+
+  offsetAt(topic: string, partition: number, timestampMs: number): Promise<RecordTime | null> {
+    return this.#bus.offsetAt(topic, partition, timestampMs)
+  }
+
+  async *read(topic: string, partition: number, from: bigint, to: bigint): AsyncGenerator<readonly BusRecord[]> {
+    for await (const records of this.#bus.read(topic, partition, from, to)) yield this.#life.call(async () => records)
   }
 
   readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void> {

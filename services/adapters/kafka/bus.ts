@@ -1,11 +1,11 @@
 /** The Bus on Apache Kafka (4.0 or newer; older ones from 2.5 on should do). */
 import { KlartextError } from '../../core/errors.js'
-import type { Bus, BusConsumer, BusProducer, BusRecord, TopicOptions } from '../../core/ports/bus.js'
+import type { Bus, BusConsumer, BusProducer, BusRecord, RecordTime, TopicOptions } from '../../core/ports/bus.js'
 import { KafkaClient } from './client.js'
 import { KafkaConsumer } from './consumer.js'
 import { errorType } from './errors.js'
 import type { KafkaBusOptions } from './options.js'
-import { endOffset, readPartition } from './partition_reader.js'
+import { endOffset, offsetAt, readPartition, readRange, startOffset } from './partition_reader.js'
 import { KafkaProducer } from './producer.js'
 import { topicConfig } from './topic_config.js'
 
@@ -89,8 +89,20 @@ export class KafkaBus implements Bus {
     return this.#client.partitions(topic)
   }
 
+  startOffset(topic: string, partition: number): Promise<bigint> {
+    return startOffset(this.#client, topic, partition)
+  }
+
   endOffset(topic: string, partition: number): Promise<bigint> {
     return endOffset(this.#client, topic, partition)
+  }
+
+  offsetAt(topic: string, partition: number, timestampMs: number): Promise<RecordTime | null> {
+    return offsetAt(this.#client, topic, partition, timestampMs)
+  }
+
+  read(topic: string, partition: number, from: bigint, to: bigint): AsyncIterable<readonly BusRecord[]> {
+    return readRange(this.#client, topic, partition, from, to)
   }
 
   readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void> {

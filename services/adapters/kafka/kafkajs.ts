@@ -64,7 +64,9 @@ export interface Broker {
     replicaId: number
     isolationLevel: number
     topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[]
-  }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>
+  }): Promise<{
+    responses: readonly { partitions: readonly { partition: number; offset: string; timestamp: string }[] }[]
+  }>
   initProducerId(request: {
     transactionalId: string | null
     transactionTimeout: number

@@ -42,6 +42,10 @@ test('with drop_oldest the oldest records go, readers jump to the first that is 
   assert.equal(records[0].offset, log.startOffset)
   assert.equal(records.at(-1)?.offset, 99n)
   assert.equal(log.dropped + records.length, 100)
+  const ranged = async () => {
+    for await (const _ of bus.read('t', 0, 0n, 100n)) assert.fail('read')
+  }
+  await assert.rejects(ranged(), { code: 'EXPIRED' })
 })
 
 test('a silent member loses its partitions and learns it when it speaks again', async () => {

@@ -4,7 +4,15 @@
  * write to them any more. What was sent is gone with the process.
  */
 import { KlartextError } from '../../core/errors.js'
-import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicOptions } from '../../core/ports/bus.js'
+import type {
+  Bus,
+  BusConsumer,
+  BusMessage,
+  BusProducer,
+  BusRecord,
+  RecordTime,
+  TopicOptions,
+} from '../../core/ports/bus.js'
 import { MemoryConsumer } from './consumer.js'
 import { ConsumerGroup } from './group.js'
 import { type OpenTransaction, PartitionLog } from './log.js'
@@ -29,6 +37,8 @@ export interface MemoryBusOptions {
 }
 
 const PARTITION_BYTES_MAX = 64 << 20
+/** Of a piece that `read` answers. */
+const READ_BYTES = 2 << 20
 const SESSION_MS = 30_000
 const TRANSACTION_MS = 15_000
 
@@ -72,8 +82,37 @@ export class MemoryBus implements Bus {
     return this.#logs(topic).length
   }
 
+  async startOffset(topic: string, partition: number): Promise<bigint> {
+    return this.log(topic, partition).startOffset
+  }
+
   async endOffset(topic: string, partition: number): Promise<bigint> {
     return this.log(topic, partition).endOffset
+  }
+
+  async offsetAt(topic: string, partition: number, timestampMs: number): Promise<RecordTime | null> {
+    return this.log(topic, partition).at(timestampMs)
+  }
+
+  async *read(topic: string, partition: number, from: bigint, to: bigint): AsyncGenerator<readonly BusRecord[]> {
+    const log = this.log(topic, partition)
+    for (let offset = from; offset < to; ) {
+      this.#check()
+      if (offset < log.startOffset) {
+        const kept = `only from ${log.startOffset} on`
+        throw new KlartextError('EXPIRED', `${topic}/${partition}: ${offset} is not kept any more, ${kept}`)
+      }
+      if (offset >= log.endOffset) {
+        const end = `it ends at ${log.endOffset}`
+        throw new KlartextError('BAD_OFFSET', `${topic}/${partition}: there is no ${offset}, ${end}`)
+      }
+      const found: BusRecord[] = []
+      const { next } = log.read(offset, READ_BYTES, found)
+      const records = found.filter((record) => record.offset < to)
+      if (records.length > 0) yield records
+      if (next === offset) return
+      offset = next
+    }
   }
 
   async readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void> {

@@ -1,5 +1,5 @@
 /** One partition: records in order, with Kafka's visibility for readers of committed records only. */
-import type { BusMessage, BusRecord } from '../../core/ports/bus.js'
+import type { BusMessage, BusRecord, RecordTime } from '../../core/ports/bus.js'
 
 /** What a record counts for against the bounds, besides its bytes. */
 const RECORD_OVERHEAD_BYTES = 100
@@ -124,6 +124,18 @@ export class PartitionLog {
     // All below the last stable offset was looked at: ends of transactions and aborted records are passed too.
     if (next < stable) next = stable
     return { next, bytes }
+  }
+
+  /** The first committed record that carries this time or a later one. */
+  at(timestampMs: number): RecordTime | null {
+    const stable = this.stableOffset
+    for (let i = this.#head; i < this.#entries.length && this.#entries[i].offset < stable; i++) {
+      const { record, offset } = this.#entries[i]
+      if (record?.timestampMs !== undefined && record.timestampMs >= timestampMs) {
+        return { offset, timestampMs: record.timestampMs }
+      }
+    }
+    return null
   }
 
   /** Index of the first entry at or behind an offset. */

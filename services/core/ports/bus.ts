@@ -37,12 +37,30 @@ export interface TopicOptions {
   readonly compact?: boolean
 }
 
+export interface RecordTime {
+  readonly offset: bigint
+  /** ms since 1970. */
+  readonly timestampMs: number
+}
+
 export interface Bus {
   /** Making a topic that is there with as many partitions does nothing. Throws `TOPIC_EXISTS` where it has another number. */
   createTopic(topic: string, partitions: number, options?: TopicOptions): Promise<void>
   partitions(topic: string): Promise<number>
+  /** Of the oldest record that is kept; where none is kept that of the next one. */
+  startOffset(topic: string, partition: number): Promise<bigint>
   /** Behind the newest record: how far a reader lags is measured against it. */
   endOffset(topic: string, partition: number): Promise<bigint>
+  /**
+   * The first record that carries this time (ms since 1970) or a later one; null where there is none. It may be one that is
+   * never read: of an aborted transaction, or the end of one.
+   */
+  offsetAt(topic: string, partition: number, timestampMs: number): Promise<RecordTime | null>
+  /**
+   * Committed records of one partition from `from` up to but without `to` (at most the end), outside of any group, in
+   * pieces of some MiB. Throws `EXPIRED` where `from` is not kept any more, or is removed while it is read.
+   */
+  read(topic: string, partition: number, from: bigint, to: bigint): AsyncIterable<readonly BusRecord[]>
   /**
    * Committed records of one partition from its start to its end at the time of the call, outside of any group: to read a
    * state back. What a fenced producer had committed before is among them.
