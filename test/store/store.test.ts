@@ -184,6 +184,28 @@ test('errors carry the code and status that a server gives', async () => {
   }
 })
 
+test('answers that nobody waits for any more do not reach others', async () => {
+  const heavy = encodeURIComponent("SELECT 'heavy', number FROM system.numbers LIMIT 20000000")
+  for (let round = 0; round < 8; round++) {
+    const stop = new AbortController()
+    const left = Array.from({ length: 8 }, () =>
+      fetch(`${URL_BASE}/?query=${heavy}`, { signal: stop.signal })
+        .then((response) => response.arrayBuffer())
+        .catch(() => {}),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 15))
+    stop.abort()
+    const small = Array.from({ length: 20 }, async (_, i) => {
+      const response = await fetch(`${URL_BASE}/?query=${encodeURIComponent(`SELECT 'light', ${i}`)}`)
+      // All pipes may be taken for a moment: an error, but nobody else's answer.
+      const body = await response.text()
+      if (response.status === 200) assert.equal(body, `light\t${i}\n`)
+      else assert.equal(response.headers.get('x-clickhouse-exception-code'), '202', body)
+    })
+    await Promise.all([...left, ...small])
+  }
+})
+
 test('binary formats are byte-clean', async () => {
   const response = await fetch(
     `${URL_BASE}/?default_format=RowBinary&query=${encodeURIComponent("SELECT unhex('fffe80')")}`,

@@ -12,7 +12,7 @@ import type { Readable } from 'node:stream'
 export interface Outlet {
   readonly path: string
   readonly stream: Readable
-  /** The writer is done: what is in the pipe is still read, then the stream ends. */
+  /** The writer is done, for good: what is in the pipe is still read, then the stream ends. */
   finish(): void
   /** Nothing is wanted any more: a writer fails with a broken pipe. */
   abandon(): void
@@ -34,15 +34,28 @@ export class Outlets {
     // A writer of our own: without one the stream would end before the engine has opened the pipe.
     const writeEnd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
     const stream = new Socket({ fd: readEnd, readable: true, writable: false })
-    let writing = true
-    const finish = () => {
-      if (writing) closeSync(writeEnd)
-      writing = false
+    let isOpen = true
+    const closeWriteEnd = () => {
+      if (isOpen) closeSync(writeEnd)
+      isOpen = false
+    }
+    // The path may be used again when nobody reads and nobody writes: an engine that was told to stop still writes for a
+    // while, and would write into the result of whoever has the pipe next.
+    let users = 2
+    const leave = () => {
+      users -= 1
+      if (users === 0) this.#free.push(path)
     }
     stream.once('close', () => {
-      finish()
-      this.#free.push(path)
+      closeWriteEnd()
+      leave()
     })
+    let isFinished = false
+    const finish = () => {
+      closeWriteEnd()
+      if (!isFinished) leave()
+      isFinished = true
+    }
     return { path, stream, finish, abandon: () => stream.destroy() }
   }
 }
