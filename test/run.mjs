@@ -86,6 +86,7 @@ if (!unitOnly) {
   await runTests('store', files('dist/test/store', '.test.js'), 1)
   await runTests('redis', files('dist/test/redis', '.test.js'), 1)
   await runTests('kubernetes', files('dist/test/kubernetes', '.test.js'), 1)
+  await runTests('replay', files('dist/test/replay', '.test.js'), 1)
   // Each starts servers of its own.
   await runTests('kafka', files('dist/test/kafka', '.test.js'), 1)
   await runTests('deploy', files('dist/test/deploy', '.test.js'), 1)

@@ -59,6 +59,18 @@ export function wholeNumber(input: CommandInput, name: string, fallback: number,
   return number
 }
 
+const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+
+/** `500M`, `10G`; in bytes. */
+export function byteSize(input: CommandInput, name: string, fallback: number, min: number): number {
+  const value = text(input, name)
+  if (value === undefined) return fallback
+  const match = /^(\d{1,12})([KMGT]?)$/i.exec(value)
+  const bytes = match === null ? Number.NaN : Number(match[1]) * SIZE_UNITS[match[2].toUpperCase()]
+  if (bytes >= min && bytes <= Number.MAX_SAFE_INTEGER) return bytes
+  throw new UsageError(`--${name} takes a size such as 500M or 10G, at least ${min / 2 ** 20}M, not "${value}"`)
+}
+
 export function oneOf<T extends string>(input: CommandInput, name: string, fallback: T, allowed: readonly T[]): T {
   const value = text(input, name)
   if (value === undefined) return fallback

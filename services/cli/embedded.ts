@@ -58,13 +58,16 @@ export class Chain {
     return chain
   }
 
-  /** Until the source ends and all of it is stored. Rejects with what the store refuses for good. */
-  async run(source: SegmentSource | LiveSource): Promise<void> {
+  /**
+   * Until the source ends and all of it is stored. Rejects with what the store refuses for good. `onBatch` sees each batch
+   * of a live source as it comes.
+   */
+  async run(source: SegmentSource | LiveSource, onBatch?: (batch: Buffer) => void): Promise<void> {
     const decoding = this.worker.run()
     const storing = this.sink.run()
     const failed = Promise.all([decoding, storing]).then(() => new Promise<never>(() => {}))
     try {
-      await Promise.race([this.#publish(source), failed])
+      await Promise.race([this.#publish(source, onBatch), failed])
       await Promise.race([this.worker.drain(), storing.then(() => new Promise<never>(() => {}))])
       await this.sink.drain()
     } finally {
@@ -73,13 +76,16 @@ export class Chain {
     }
   }
 
-  async #publish(source: SegmentSource | LiveSource): Promise<void> {
+  async #publish(source: SegmentSource | LiveSource, onBatch?: (batch: Buffer) => void): Promise<void> {
     const where = { cluster: '', node: hostname() }
     const report = () => this.publisher.report(source.coverage(), where)
     const timer = setInterval(() => void report().catch(() => {}), COVERAGE_MS)
     try {
       if ('rawBatches' in source) {
-        for await (const batch of source.rawBatches()) this.publisher.publishBatch(batch)
+        for await (const batch of source.rawBatches()) {
+          onBatch?.(batch)
+          this.publisher.publishBatch(batch)
+        }
       } else {
         const header = { ...where, bootId: '', capturerVersion: DECODER_VERSION, sequence: 0 }
         for await (const batch of source.batches()) {
@@ -110,8 +116,8 @@ export class Embedded {
   }
 
   /** Decodes and stores until the source ends, then hands over what is open. Answers when all of it is stored. */
-  run(source: SegmentSource | LiveSource): Promise<void> {
-    return this.chain.run(source)
+  run(source: SegmentSource | LiveSource, onBatch?: (batch: Buffer) => void): Promise<void> {
+    return this.chain.run(source, onBatch)
   }
 
   async close(): Promise<void> {

@@ -27,6 +27,8 @@ export class Accounting {
   gapBytes = 0
   flows = 0
   connections = 0
+  /** Of them those that began before the input did, where that may be (`PipelineOptions.joins`). */
+  joined = 0
   readonly closed: Record<CloseReason, number> = {
     closed: 0,
     reset: 0,

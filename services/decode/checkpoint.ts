@@ -20,7 +20,8 @@ export function saveConnection(connection: Connection): Buffer {
       (connection.withdrawn ? 4 : 0) |
       (connection.reset ? 8 : 0) |
       (connection.staysUnbound ? 16 : 0) |
-      (connection.turned === 1 ? 32 : 0),
+      (connection.turned === 1 ? 32 : 0) |
+      (connection.opened ? 64 : 0),
   )
   out.string(connection.stage)
   out.string(connection.reason)
@@ -64,6 +65,7 @@ export function restoreConnection(id: bigint, bytes: Buffer, accounting: Account
   connection.reset = (bits & 8) !== 0
   connection.staysUnbound = (bits & 16) !== 0
   connection.turned = (bits & 32) !== 0 ? 1 : 0
+  connection.opened = (bits & 64) !== 0
   connection.stage = state.string() as Stage
   connection.reason = state.string() as UndecodedReason
   connection.tlsVersion = state.string()

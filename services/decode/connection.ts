@@ -25,6 +25,8 @@ export class Connection {
   turned = 0
   mayTurn: boolean
   midstream: boolean
+  /** Its beginning was seen. */
+  opened = false
   /** A decoder withdrew once; a second time is final. */
   withdrawn = false
   /** Flows handed over: the next one's sequence number. */

@@ -4,7 +4,7 @@ import type { ConnectionRow, UndecodedReason } from '../core/rows.js'
 import type { Connection } from './connection.js'
 import { FlowContext } from './flow_row.js'
 
-export function connectionRow(connection: Connection, reason: CloseReason): ConnectionRow {
+export function connectionRow(connection: Connection, reason: CloseReason | 'open'): ConnectionRow {
   const context = connection.context ?? new FlowContext(connection.info, connection.turned === 1)
   const { toServer, toClient } = connection
   return {

@@ -35,6 +35,8 @@ export interface PipelineOptions {
   readonly onConnection: (row: ConnectionRow) => void
   /** Number of the partition of klartext.segments, as evidence in the flows. */
   readonly partition?: number
+  /** The input begins in the middle of connections: what comes first of one is not taken for its beginning. */
+  readonly joins?: boolean
   /** Told of a decoder's own failure: where it was, never what the bytes were. */
   readonly onDecoderFailure?: (connection: string, protocol: string, error: unknown) => void
 }
@@ -88,6 +90,11 @@ export class DecodePipeline {
   finish(): void {
     this.#names ??= this.#pods?.at(Number.POSITIVE_INFINITY) ?? null
     this.#connections.closeAll('input_end')
+  }
+
+  /** Rows of the connections that are open, as they stand. */
+  openRows(): ConnectionRow[] {
+    return [...this.#connections.values()].map((connection) => connectionRow(connection, 'open'))
   }
 
   /** From here on changes are kept for `takeCheckpoint`; before the first segment. */
@@ -222,6 +229,7 @@ export class DecodePipeline {
       connection.lastUs = timeUs
       if (timeUs > this.#nowUs) this.#nowUs = timeUs
     }
+    if ((flags & SegmentFlag.OPEN) !== 0) connection.opened = true
     this.accounting.payloadBytes += segment.payload.length
     const half = connection.half(segment.direction ^ connection.turned)
     if (segment.length > 0 || (flags & SegmentFlag.CLOSE) !== 0) this.#inOrder(connection, half, segment)
@@ -254,8 +262,7 @@ export class DecodePipeline {
       const certain = (segment.flags & (SegmentFlag.GAP_BEFORE | SegmentFlag.CLOSE)) !== 0
       if (!certain && this.#mayWait(half, segment) && half.hold(segment)) return
       this.#flushHeld(connection, half, segment.position)
-      const missing = segment.position - half.position
-      if (missing > 0) this.#driver.gap(connection, half, missing, segment.timeUs)
+      this.#missing(connection, half, segment)
     }
     this.#take(connection, half, segment)
     while (half.held.length > 0 && half.held[0].position <= half.position) {
@@ -271,10 +278,27 @@ export class DecodePipeline {
   #flushHeld(connection: Connection, half: Half, position: number): void {
     while (half.held.length > 0 && half.held[0].position < position) {
       const segment = half.takeHeld()
-      const missing = segment.position - half.position
-      if (missing > 0) this.#driver.gap(connection, half, missing, segment.timeUs)
+      this.#missing(connection, half, segment)
       this.#take(connection, half, segment)
     }
+  }
+
+  /** Bytes before `segment` did not come. */
+  #missing(connection: Connection, half: Half, segment: Segment): void {
+    const missing = segment.position - half.position
+    if (missing <= 0) return
+    if (half.passedBytes === 0 && this.#joinsHere(connection)) half.position = segment.position
+    else this.#driver.gap(connection, half, missing, segment.timeUs)
+  }
+
+  /** True where what a direction said before lies before the input, and is not lost. */
+  #joinsHere(connection: Connection): boolean {
+    if (this.#options.joins !== true || connection.opened) return false
+    if (connection.midstream) return true
+    if (connection.toServer.passedBytes + connection.toClient.passedBytes > 0) return false
+    connection.midstream = true
+    this.accounting.joined += 1
+    return true
   }
 
   /** A segment that begins at or before the next position: the new part of it is decoded. */

@@ -12,6 +12,8 @@ export class ArrayStore implements Store {
     coverage: [],
     findings: [],
     detect_runs: [],
+    replays: [],
+    replay_parts: [],
   }
   readonly inserts: { table: TableName; token: string; count: number; fresh: boolean }[] = []
   readonly #tokens = new Map<string, string>()
@@ -34,6 +36,10 @@ export class ArrayStore implements Store {
 
   async query(): Promise<Buffer> {
     throw new KlartextError('STORE_FAILED', 'an array answers no queries')
+  }
+
+  async command(): Promise<void> {
+    throw new KlartextError('STORE_FAILED', 'an array runs no statements')
   }
 
   async close(): Promise<void> {}

@@ -21,6 +21,7 @@ const RULES: readonly { readonly from: RegExp; readonly may: RegExp }[] = [
   { from: /^capture\//, may: /^(core|capture)\/|^\.\.\/native\// },
   { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse))\// },
   { from: /^adapters\//, may: /^(core|adapters)\// },
+  { from: /^replay\//, may: /^(core|decode|sink|replay)\// },
   { from: /^schema_registry\//, may: /^(core|schema_registry)\// },
   { from: /^cli\//, may: /./ },
 ]

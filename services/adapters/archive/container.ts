@@ -12,8 +12,9 @@ export interface Block {
   /** Uncompressed. */
   readonly bytes: Buffer
   readonly records: number
-  /** Where the block begins in the file. */
+  /** Where the block begins in the file, and where the next one does. */
   readonly offset: number
+  readonly next: number
 }
 
 export class ContainerParser {
@@ -48,7 +49,8 @@ export class ContainerParser {
       this.#neededBytes = input.position + size + SYNC_BYTES
       const data = input.fixed(size)
       if (!input.fixed(SYNC_BYTES).equals(this.#sync)) throw this.#broken('block without its end marker')
-      const block = { bytes: this.#unpack(data), records, offset: this.#offset }
+      const next = this.#offset + input.position
+      const block = { bytes: this.#unpack(data), records, offset: this.#offset, next }
       this.#consume(input.position)
       return block
     })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KlartextError } from '../../core/errors.js'
 import { isAlive } from './data_dir.js'
-import type { EngineStart, FromEngine, Listen, ToEngine } from './engine/messages.js'
+import { type EngineStart, type FromEngine, type Listen, socketPath, type ToEngine } from './engine/messages.js'
 
 const MAIN = fileURLToPath(new URL('./engine/main.js', import.meta.url))
 /** Of the pool that runs statements; engine/engine.ts says why. */
@@ -87,6 +87,8 @@ export class EngineProcess {
     })
     // The pid is only for whoever finds the folder after a kill.
     writeFileSync(enginePidPath(this.#dataDir), String(child.pid), { mode: 0o600 })
+    // For other processes of the same user.
+    writeFileSync(runDirPath(this.#dataDir), this.runDir, { mode: 0o600 })
     try {
       setPriority(child.pid as number, NICE)
     } catch {
@@ -172,11 +174,25 @@ export class EngineProcess {
     }
     rmSync(this.runDir, { recursive: true, force: true })
     rmSync(enginePidPath(this.#dataDir), { force: true })
+    rmSync(runDirPath(this.#dataDir), { force: true })
   }
 }
 
 function enginePidPath(dataDir: string): string {
   return join(dataDir, 'engine.pid')
+}
+
+function runDirPath(dataDir: string): string {
+  return join(dataDir, 'engine.run')
+}
+
+/** Socket of the engine that runs on the folder; null where none says so. */
+export function runningSocket(dataDir: string): string | null {
+  try {
+    return socketPath(readFileSync(runDirPath(dataDir), 'utf8').trim())
+  } catch {
+    return null
+  }
 }
 
 async function waitForLeftBehind(dataDir: string): Promise<void> {

@@ -6,9 +6,9 @@
 import { KlartextError } from '../../core/errors.js'
 import type { Store, TableName, TableRows } from '../../core/ports/store.js'
 import { ClickHouseStore } from '../clickhouse/store.js'
-import { lockDataDir, unlockDataDir } from './data_dir.js'
+import { lockDataDir, storeHolder, unlockDataDir } from './data_dir.js'
 import { socketPath } from './engine/messages.js'
-import { EngineProcess } from './engine_process.js'
+import { EngineProcess, runningSocket } from './engine_process.js'
 
 export { defaultDataDir, isAlive, storeHolder } from './data_dir.js'
 
@@ -48,8 +48,15 @@ export class ChdbStore implements Store {
     }
   }
 
-  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void> {
-    return this.#store.insert(table, rows, token)
+  /** The store that another process of this user holds, through its engine; null where none does. */
+  static join(dataDir: string): ClickHouseStore | null {
+    const socket = storeHolder(dataDir) === null ? null : runningSocket(dataDir)
+    if (socket === null) return null
+    return new ClickHouseStore({ url: 'http://localhost', socketPath: socket, label: `the store in ${dataDir}` })
+  }
+
+  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string, into?: string): Promise<void> {
+    return this.#store.insert(table, rows, token, into)
   }
 
   query(sql: string, format: string, parameters: Readonly<Record<string, unknown>> = {}): Promise<Buffer> {

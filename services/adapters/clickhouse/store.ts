@@ -40,12 +40,17 @@ export class ClickHouseStore implements Store {
     this.#label = options.label ?? `${protocol}//${host}`
   }
 
-  async insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void> {
+  async insert<T extends TableName>(
+    table: T,
+    rows: readonly TableRows[T][],
+    token: string,
+    into: string = table,
+  ): Promise<void> {
     if (rows.length === 0) return
     const columns = TABLE_COLUMNS[table].map(({ name }) => name).join(', ')
     try {
       const { stream } = await this.#client.exec({
-        query: `INSERT INTO klartext.${table} (${columns}) FORMAT Native`,
+        query: `INSERT INTO klartext.${into} (${columns}) FORMAT Native`,
         values: Readable.from([nativeBlock(table, rows)], { objectMode: false }),
         clickhouse_settings: {
           insert_deduplication_token: token,

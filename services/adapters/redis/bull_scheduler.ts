@@ -3,9 +3,8 @@
  * taken by any process that knows the task. Redis holds nothing but the times: what a task has done is in the store.
  */
 import { Queue, Worker } from 'bullmq'
-import { Redis } from 'ioredis'
-import { KlartextError } from '../../core/errors.js'
 import type { OnTaskFailure, Scheduler } from '../../core/ports/scheduler.js'
+import { CONNECT_MS, mustAnswer } from './reachable.js'
 
 export interface BullSchedulerOptions {
   /** `redis://user:password@host:6379/0` or `rediss://`. */
@@ -19,7 +18,6 @@ export interface BullSchedulerOptions {
 const CONCURRENCY = 2
 /** Done jobs are of no use to anybody. */
 const KEPT_JOBS = { removeOnComplete: 100, removeOnFail: 100 }
-const CONNECT_MS = 5000
 /** A process that was killed in the middle of a task: after so long at most another takes it up (BullMQ: 30 s each). */
 const LOCK_MS = 10_000
 const STALLED_MS = 5_000
@@ -79,23 +77,5 @@ export class BullScheduler implements Scheduler {
   async close(): Promise<void> {
     await this.#worker.close()
     await this.#queue.close()
-  }
-}
-
-/** BullMQ would wait for a Redis that is not there for ever; at the start that is an error. */
-async function mustAnswer(url: string): Promise<void> {
-  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: CONNECT_MS })
-  let failure = ''
-  client.on('error', (error: Error) => {
-    failure = error.message
-  })
-  try {
-    await client.connect()
-    await client.ping()
-  } catch (error) {
-    const { host } = new URL(url)
-    throw new KlartextError('REDIS_UNREACHABLE', `${host}: ${failure || (error as Error).message}`, { retryable: true })
-  } finally {
-    client.disconnect()
   }
 }

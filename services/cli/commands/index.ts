@@ -11,6 +11,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   top: async () => (await import('./top.js')).top,
   doctor: async () => (await import('./doctor.js')).doctor,
   record: async () => (await import('./record.js')).record,
+  replay: async () => (await import('./replay.js')).replay,
+  diff: async () => (await import('./diff.js')).diff,
   convert: async () => (await import('./convert.js')).convert,
   topics: async () => (await import('./topics.js')).topics,
   migrate: async () => (await import('./migrate.js')).migrate,

@@ -1,5 +1,6 @@
 import type { DetectRun, Finding } from '../finding.js'
 import type { Flow } from '../flow.js'
+import type { ReplayPartRow, ReplayRow } from '../replay.js'
 import type { ConnectionRow, CoverageRow } from '../rows.js'
 
 export interface TableRows {
@@ -8,6 +9,8 @@ export interface TableRows {
   coverage: CoverageRow
   findings: Finding
   detect_runs: DetectRun
+  replays: ReplayRow
+  replay_parts: ReplayPartRow
 }
 export type TableName = keyof TableRows
 
@@ -15,10 +18,13 @@ export type TableName = keyof TableRows
 export interface Store {
   /**
    * Inserts the rows as one block. `token` names exactly these rows: a second insert with the same token changes nothing.
-   * Throws KlartextError; `retryable` says whether the same call may succeed later.
+   * `into`: another table that was made as `table` is. Throws KlartextError; `retryable` says whether the same call may
+   * succeed later.
    */
-  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void>
+  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string, into?: string): Promise<void>
   /** Runs one read-only statement and answers the body in ClickHouse's `format`. `parameters`: values of `{name:Type}`. */
   query(sql: string, format: string, parameters?: Readonly<Record<string, unknown>>): Promise<Buffer>
+  /** Runs a statement for its effect. */
+  command(sql: string): Promise<void>
   close(): Promise<void>
 }

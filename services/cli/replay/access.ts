@@ -1,0 +1,103 @@
+/** Where replays are kept and who runs them: a ClickHouse server with Redis and Kafka, or the embedded store. Wiring only. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ArchiveSegmentLog } from '../../adapters/archive/segment_log.js'
+import { ChdbStore, defaultDataDir, storeHolder } from '../../adapters/chdb/store.js'
+import { ClickHouseStore } from '../../adapters/clickhouse/store.js'
+import { KafkaBus } from '../../adapters/kafka/bus.js'
+import { BullJobs } from '../../adapters/redis/bull_jobs.js'
+import { SYSTEM_CLOCK } from '../../adapters/system/clock.js'
+import { KlartextError, UsageError } from '../../core/errors.js'
+import type { JobQueue } from '../../core/ports/jobs.js'
+import type { SegmentLog } from '../../core/ports/segment_log.js'
+import type { Store } from '../../core/ports/store.js'
+import { BusSegmentLog } from '../../replay/bus_log.js'
+import { ReplayRegistry } from '../../replay/registry.js'
+import { REPLAY_QUEUE } from '../../replay/worker.js'
+import { ENDPOINT_FILE } from '../commands/up.js'
+import { kafkaOptions } from '../kafka_options.js'
+import { RECORDING_FILE } from './record.js'
+
+export interface StoreAccess {
+  readonly store: Store
+  /** `server`: at CLICKHOUSE_URL; `ours`: held by this process; `joined`: another one holds it. */
+  readonly kind: 'server' | 'ours' | 'joined'
+  readonly dataDir: string
+  close(): Promise<void>
+}
+
+/** Throws `NO_STORE` where there is none and none is to be made. */
+export async function openStore(dataDir: string = defaultDataDir(), make = false): Promise<StoreAccess> {
+  const url = process.env.CLICKHOUSE_URL
+  if (url !== undefined && url !== '') {
+    if (!URL.canParse(url)) throw new UsageError('CLICKHOUSE_URL is no URL: http://user:password@host:8123')
+    const store = new ClickHouseStore({ url })
+    return { store, kind: 'server', dataDir, close: () => store.close() }
+  }
+  const joined = ChdbStore.join(dataDir)
+  if (joined !== null) return { store: joined, kind: 'joined', dataDir, close: () => joined.close() }
+  if (!make && !existsSync(join(dataDir, 'store'))) {
+    throw new KlartextError('NO_STORE', `nothing is stored in ${dataDir} yet: run klartext up or klartext demo first`)
+  }
+  const store = await ChdbStore.open(dataDir)
+  return { store, kind: 'ours', dataDir, close: () => store.close() }
+}
+
+/** The process that runs replays of this folder: a `klartext up`; null where there is none. */
+export function runningUp(dataDir: string): number | null {
+  const holder = storeHolder(dataDir)
+  return holder !== null && existsSync(join(dataDir, ENDPOINT_FILE)) ? holder : null
+}
+
+export function registryOf({ store }: StoreAccess): ReplayRegistry {
+  return new ReplayRegistry(store, SYSTEM_CLOCK)
+}
+
+/** The queue of the replay workers; null where REDIS_URL is not set: whoever runs it finds it in the store. */
+export async function openQueue(): Promise<JobQueue | null> {
+  const url = process.env.REDIS_URL
+  if (url === undefined || url === '') return null
+  if (!URL.canParse(url)) throw new UsageError('REDIS_URL is no URL: redis://user:password@host:6379/0')
+  return BullJobs.open({ url, queue: REPLAY_QUEUE, onFailure: () => {} })
+}
+
+/** Where the queue is a help only: without it whoever runs the replay learns it from the store. */
+export async function openQueueOrNone(): Promise<JobQueue | null> {
+  try {
+    return await openQueue()
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'REDIS_UNREACHABLE') throw error
+    process.stderr.write(`${(error as Error).message}; going on without Redis\n`)
+    return null
+  }
+}
+
+export interface OpenLog {
+  readonly log: SegmentLog
+  /** `''`: klartext.segments. */
+  readonly archive: string
+  close(): Promise<void>
+}
+
+/** What `--archive` names; else Kafka, where KAFKA_BROKERS is set; else what `klartext up --record` has recorded. */
+export async function openLog(archive: string | undefined, dataDir: string, command: string): Promise<OpenLog> {
+  if (archive === undefined && process.env.KAFKA_BROKERS) {
+    const bus = await KafkaBus.connect(kafkaOptions(process.env))
+    return { log: new BusSegmentLog(bus), archive: '', close: () => bus.close() }
+  }
+  const path = archive ?? recordingOf(dataDir)
+  if (path === null) {
+    const hint = 'KAFKA_BROKERS for klartext.segments, --archive for a file or folder, or klartext up --record'
+    throw new UsageError(`klartext ${command}: no segments to read: ${hint}`)
+  }
+  const log = new ArchiveSegmentLog(path)
+  return { log, archive: log.path, close: async () => {} }
+}
+
+function recordingOf(dataDir: string): string | null {
+  try {
+    return readFileSync(join(dataDir, RECORDING_FILE), 'utf8').trim()
+  } catch {
+    return null
+  }
+}
