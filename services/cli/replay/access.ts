@@ -5,8 +5,10 @@ import { ArchiveSegmentLog } from '../../adapters/archive/segment_log.js'
 import { ChdbStore, defaultDataDir, storeHolder } from '../../adapters/chdb/store.js'
 import { ClickHouseStore } from '../../adapters/clickhouse/store.js'
 import { KafkaBus } from '../../adapters/kafka/bus.js'
+import { kafkaOptions } from '../../adapters/kafka/config.js'
 import { BullJobs } from '../../adapters/redis/bull_jobs.js'
 import { SYSTEM_CLOCK } from '../../adapters/system/clock.js'
+import { KAFKA_KEYS } from '../../core/config/shared.js'
 import { KlartextError, UsageError } from '../../core/errors.js'
 import type { JobQueue } from '../../core/ports/jobs.js'
 import type { SegmentLog } from '../../core/ports/segment_log.js'
@@ -14,8 +16,9 @@ import type { Store } from '../../core/ports/store.js'
 import { BusSegmentLog } from '../../replay/bus_log.js'
 import { ReplayRegistry } from '../../replay/registry.js'
 import { REPLAY_QUEUE } from '../../replay/worker.js'
+import { type CommandInput, text } from '../command.js'
 import { ENDPOINT_FILE } from '../commands/up.js'
-import { kafkaOptions } from '../kafka_options.js'
+import { loadConfig } from '../config_options.js'
 import { RECORDING_FILE } from './record.js'
 
 export interface StoreAccess {
@@ -80,9 +83,11 @@ export interface OpenLog {
 }
 
 /** What `--archive` names; else Kafka, where KAFKA_BROKERS is set; else what `klartext up --record` has recorded. */
-export async function openLog(archive: string | undefined, dataDir: string, command: string): Promise<OpenLog> {
+export async function openLog(input: CommandInput, dataDir: string, command: string): Promise<OpenLog> {
+  const archive = text(input, 'archive')
   if (archive === undefined && process.env.KAFKA_BROKERS) {
-    const bus = await KafkaBus.connect(kafkaOptions(process.env))
+    const { config } = await loadConfig({ kafka: KAFKA_KEYS }, input)
+    const bus = await KafkaBus.connect(kafkaOptions(config.kafka))
     return { log: new BusSegmentLog(bus), archive: '', close: () => bus.close() }
   }
   const path = archive ?? recordingOf(dataDir)

@@ -15,7 +15,7 @@ export async function submit(input: CommandInput): Promise<number> {
   const request = readRequest(input)
   const access = await openStore(text(input, 'data'), true)
   try {
-    const source = await openLog(text(input, 'archive'), access.dataDir, 'replay submit')
+    const source = await openLog(input, access.dataDir, 'replay submit')
     try {
       return await toRunner(input, access, source, request)
     } finally {
