@@ -2,7 +2,7 @@
 import type { Exchange } from '../../../core/exchange.js'
 import { note } from '../pairing/pending.js'
 import type { GrpcMessages } from './messages.js'
-import { NO_STATUS, outcomeOfStatus, readMessage, readStatus, statusName } from './status.js'
+import { NO_STATUS, outcomeOfStatus, readMessage, statusName } from './status.js'
 
 const TYPE = 'application/grpc'
 const WEB_TEXT = 'application/grpc-web-text'
@@ -54,22 +54,19 @@ export function describeResponses(exchange: Exchange, messages: GrpcMessages | n
   if (messages.compressed) attr(exchange, 'rpc.grpc.response.compressed', 'true')
 }
 
-/** Status and message in the trailers of gRPC-Web; NO_STATUS where there are none. */
-export function readWebTrailers(exchange: Exchange, trailers: string): number {
-  const status = readStatus(webTrailer(trailers, 'grpc-status'))
-  if (status !== NO_STATUS) describeMessage(exchange, webTrailer(trailers, 'grpc-message'))
-  return status
-}
-
-const webTrailer = (trailers: string, name: string): string =>
+/** A field in the trailers of gRPC-Web. */
+export const webTrailer = (trailers: string, name: string): string =>
   new RegExp(`(?:^|\\n)${name}: *([^\\r\\n]*)`, 'i').exec(trailers)?.[1].trim() ?? ''
 
 export function describeMessage(exchange: Exchange, message: string): void {
   if (message !== '') attr(exchange, 'rpc.grpc.message', readMessage(message))
 }
 
-/** The call's own status stands in the flow; HTTP's goes to the attributes. */
-export function describeStatus(exchange: Exchange, status: number): void {
+/**
+ * The call's own status stands in the flow; HTTP's goes to the attributes. `isPage`: not gRPC answered but a proxy with a
+ * page of its own, whose HTTP status is all there is.
+ */
+export function describeStatus(exchange: Exchange, status: number, isPage: boolean): void {
   const http = exchange.statusCode
   if (http !== 0) attr(exchange, 'http.response.status_code', String(http))
   if (status !== NO_STATUS) {
@@ -78,8 +75,8 @@ export function describeStatus(exchange: Exchange, status: number): void {
     if (status !== 0) exchange.error = statusName(status)
     attr(exchange, 'rpc.grpc.status_code', String(status))
   } else if (http !== 0) {
-    // HTTP's 200 says nothing of the call; another status is a proxy's, and says that it failed.
-    exchange.statusCode = 0
+    // HTTP's 200 says nothing of the call.
+    if (!isPage) exchange.statusCode = 0
     if (exchange.outcome === 'ok') exchange.outcome = 'unknown'
     note(exchange, 'grpc.no_status')
   }

@@ -1,4 +1,4 @@
-/** HTTP/1.0 and 1.1 (RFC 9110, RFC 9112), and 0.9 where nothing else fits. */
+/** HTTP/1.0 and 1.1 (RFC 9110, RFC 9112), and 0.9 where nothing else fits; gRPC-Web in it. */
 import type { Cursor } from '../../../core/cursor.js'
 import { Exchange } from '../../../core/exchange.js'
 import {
@@ -12,6 +12,7 @@ import {
 } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { GRPC_PRIVACY } from '../grpc/privacy.js'
 import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 import { PairingByOrder } from '../pairing/by_order.js'
 import { findMessage, isHttp2Preface, isResponse, probeHead } from './probe.js'
@@ -21,7 +22,7 @@ import { ResponseSide } from './response_side.js'
 export const http1: Protocol = {
   name: 'http1',
   transports: ['tcp', 'unix'],
-  privacy: { http1: HTTP_PRIVACY },
+  privacy: { http1: HTTP_PRIVACY, grpc: GRPC_PRIVACY },
   probe: (head: Cursor): Verdict => probeHead(head),
   turned: (head: Cursor, direction: Direction) => isResponse(head) === (direction === TO_SERVER),
   open: (out: ExchangeSink): Decoder => new Http1Decoder(out),
@@ -36,7 +37,7 @@ const NAMES = {
   headCut: 'http1.head_cut',
 } as const
 
-const STATE_VERSION = 4
+const STATE_VERSION = 5
 
 class Http1Decoder implements Decoder {
   readonly #pairing: PairingByOrder

@@ -5,6 +5,7 @@
 import type { Cursor } from '../../../core/cursor.js'
 import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { GrpcMessages } from '../grpc/messages.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { Body } from './body.js'
 import { foldField, Head, noteHead, readField } from './head.js'
@@ -18,6 +19,8 @@ export abstract class MessageSide {
   /** The message whose body is being read. */
   current: Pending | null = null
   readonly body = new Body()
+  /** Of gRPC-Web, in the body under way. */
+  messages: GrpcMessages | null = null
   readonly #heads = new HeadReader()
   /** The message whose fields are being read one by one, and what they said so far. */
   #fieldsOf: Pending | null = null
@@ -179,12 +182,16 @@ export abstract class MessageSide {
         return this.parse(input)
       }
     }
+    const before = this.body.bytes
     const consumed = this.body.parse(input)
     if (consumed === MORE) return MORE
     if (consumed === BAD) {
       note(pending.exchange, 'http1.bad_chunk')
       this.cut()
       return this.#bad(input)
+    }
+    if (this.messages !== null && this.body.bytes > before) {
+      this.messages.data(input.bytes, input.pos, input.pos + consumed)
     }
     this.bodyMoved(pending, this.body.bytes, input.timeUs(input.pos + consumed - 1))
     if (!this.body.open) this.#bodyEnds(pending)
@@ -202,6 +209,7 @@ export abstract class MessageSide {
     const pending = this.current
     if (pending === null) return
     pending.exchange.complete = false
+    this.messages?.lose(0)
     this.body.none()
     this.#bodyEnds(pending)
   }
@@ -213,6 +221,7 @@ export abstract class MessageSide {
       pending.exchange.complete = false
     }
     if (this.current !== null && this.body.gap(sizeBytes)) {
+      this.messages?.lose(sizeBytes)
       this.bodyMoved(this.current, this.body.bytes, timeUs)
       if (!this.body.open) this.#bodyEnds(this.current)
       return true
@@ -239,6 +248,8 @@ export abstract class MessageSide {
     this.body.save(out)
     out.bool(this.current !== null)
     out.bool(this.#inLine)
+    out.bool(this.messages !== null)
+    this.messages?.save(out)
     out.string(this.#fields === null ? '' : JSON.stringify(this.#fields))
   }
 
@@ -246,6 +257,7 @@ export abstract class MessageSide {
     this.body.restore(state)
     const inBody = state.bool()
     this.#inLine = state.bool()
+    this.messages = state.bool() ? GrpcMessages.restore(state) : null
     const fields = state.string()
     this.current = inBody ? underWay : null
     this.#fieldsOf = inBody ? null : underWay

@@ -4,6 +4,8 @@ import type { Exchange } from '../../../core/exchange.js'
 import { MORE } from '../../../core/protocol.js'
 import { TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { isGrpc } from '../grpc/call.js'
+import { webRequestBegins, webRequestEnds } from '../grpc/web.js'
 import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, text } from './head.js'
@@ -152,6 +154,7 @@ export class RequestSide extends MessageSide {
     if (exchange.method === 'CONNECT') this.body.none()
     else if (head.chunked) this.body.chunks()
     else this.body.length(Math.max(0, head.contentLength))
+    this.messages = isGrpc(head.contentType) ? webRequestBegins(exchange, head.contentType) : null
     this.#waitsForContinue = head.expectsContinue && this.body.open ? pending : null
   }
 
@@ -177,6 +180,10 @@ export class RequestSide extends MessageSide {
   protected override done(pending: Pending): void {
     const { exchange } = pending
     if (pending.answered && exchange.respStartUs < exchange.reqEndUs) note(exchange, EARLY_RESPONSE)
+    if (this.messages !== null) {
+      webRequestEnds(exchange, this.messages)
+      this.messages = null
+    }
     this.#pairing.requestDone(pending)
   }
 

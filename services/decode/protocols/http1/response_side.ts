@@ -4,6 +4,8 @@ import { Exchange } from '../../../core/exchange.js'
 import { type Handover, MORE } from '../../../core/protocol.js'
 import { TO_CLIENT } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { isGrpc } from '../grpc/call.js'
+import { webResponseBegins, webResponseEnds } from '../grpc/web.js'
 import { outcomeOf } from '../http_semantics/outcome.js'
 import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
@@ -100,6 +102,7 @@ export class ResponseSide extends MessageSide {
     if (exchange.requestId === '') exchange.requestId = head.requestId
     if (head.truncated) exchange.truncated = true
     if (head.anomalies.length > 0) for (const anomaly of head.anomalies) note(exchange, anomaly)
+    this.messages = isGrpc(head.contentType) ? webResponseBegins(exchange, head.contentType) : null
     const status = exchange.statusCode
     const { method } = request
     // 101 to a request that asked for nothing changes nothing.
@@ -132,6 +135,10 @@ export class ResponseSide extends MessageSide {
   protected override done(pending: Pending): void {
     const { exchange } = pending
     if (pending.requestDone && exchange.respStartUs < exchange.reqEndUs) note(exchange, EARLY_RESPONSE)
+    if (exchange.protocol === 'grpc' || pending.request.protocol === 'grpc') {
+      webResponseEnds(exchange, this.messages, !exchange.anomalies.includes('http1.head_cut'))
+    }
+    this.messages = null
     this.#pairing.responseDone(pending)
   }
 

@@ -87,7 +87,11 @@ export class FieldBlock implements FieldSink {
 
   #pseudoField(kind: number, value: string): void {
     const bit = 1 << kind
-    if ((this.#pseudo & bit) !== 0 || this.fields.length > 0) this.malformed = true
+    if (this.fields.length > 0) this.malformed = true
+    if ((this.#pseudo & bit) !== 0) {
+      this.malformed = true
+      return
+    }
     this.#pseudo |= bit
     this.chars += value.length
     switch (kind) {

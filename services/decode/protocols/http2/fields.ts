@@ -1,6 +1,6 @@
 /** What the header blocks of a stream say in its exchange. */
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
-import { attr, describeMessage, isGrpc, isText } from '../grpc/call.js'
+import { isGrpc, isText } from '../grpc/call.js'
 import { NO_STATUS, readStatus } from '../grpc/status.js'
 import { readCorrelation } from '../http_semantics/correlation.js'
 import { principalOf } from '../http_semantics/credentials.js'
@@ -30,13 +30,13 @@ export function applyRequest(stream: Stream, block: FieldBlock): void {
   if (exchange.contentType === '') exchange.contentType = block.contentType
   if (block.authorization !== '') exchange.principal = principalOf(block.authorization)
   if (block.hasCorrelation) correlate(stream, block.fields)
-  if (block.connectProtocol !== '') attr(exchange, 'http2.connect_protocol', block.connectProtocol)
-  if (block.forwardedFor !== '') attr(exchange, 'client.address', block.forwardedFor.split(',', 1)[0].trim())
+  if (block.connectProtocol !== '') stream.say().connectProtocol = block.connectProtocol
+  if (block.forwardedFor !== '') stream.say().forwardedFor = block.forwardedFor
   common(stream, block)
   if (!isGrpc(block.contentType)) return
   becomeGrpc(stream, TO_SERVER, block)
-  if (block.grpcTimeout !== '') attr(exchange, 'rpc.grpc.timeout', block.grpcTimeout)
-  if (block.grpcEncoding !== '') attr(exchange, 'rpc.grpc.request.encoding', block.grpcEncoding)
+  if (block.grpcTimeout !== '') stream.say().grpcTimeout = block.grpcTimeout
+  if (block.grpcEncoding !== '') stream.say().requestEncoding = block.grpcEncoding
 }
 
 function correlate({ exchange }: Stream, fields: readonly string[]): void {
@@ -57,9 +57,10 @@ export function applyResponse(stream: Stream, block: FieldBlock): void {
   common(stream, block)
   if (block.contentType !== '') exchange.contentType = block.contentType
   if (exchange.requestId === '') exchange.requestId = block.requestId
+  stream.isPage = block.contentType !== '' ? !isGrpc(block.contentType) : !block.hasUnknown
   if (isGrpc(block.contentType)) {
     becomeGrpc(stream, TO_CLIENT, block)
-    if (block.grpcEncoding !== '') attr(exchange, 'rpc.grpc.response.encoding', block.grpcEncoding)
+    if (block.grpcEncoding !== '') stream.say().responseEncoding = block.grpcEncoding
   }
   // Trailers-only: the one block of an answer has the status in it.
   applyGrpcStatus(stream, block)
@@ -88,7 +89,7 @@ function applyGrpcStatus(stream: Stream, block: FieldBlock): void {
   // Where the header was lost the status alone tells what it is.
   stream.exchange.protocol = 'grpc'
   stream.grpcStatus = status
-  describeMessage(stream.exchange, block.grpcMessage)
+  if (block.grpcMessage !== '') stream.say().grpcMessage = block.grpcMessage
 }
 
 function common(stream: Stream, block: FieldBlock): void {

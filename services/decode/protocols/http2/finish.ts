@@ -3,12 +3,13 @@ import { TO_SERVER } from '../../../core/segment.js'
 import {
   attr,
   describeCall,
+  describeMessage,
   describeRequests,
   describeResponses,
   describeStatus,
-  readWebTrailers,
+  webTrailer,
 } from '../grpc/call.js'
-import { NO_STATUS, readTimeoutUs } from '../grpc/status.js'
+import { NO_STATUS, readStatus, readTimeoutUs } from '../grpc/status.js'
 import type { Stream } from './stream.js'
 
 const NO_ERROR = 0
@@ -18,9 +19,15 @@ const DEADLINE_SHARE = 0.98
 
 /** `brokenBy`: the code that a stream or its connection was broken off with; -1 = it was not. */
 export function finishExchange(stream: Stream, brokenBy: number): void {
-  const { exchange, request, response } = stream
+  const { exchange, request, response, said } = stream
   if (!request.headed || !response.headed) exchange.complete = false
   attr(exchange, 'http2.stream_id', String(stream.id))
+  if (said !== null) {
+    if (said.forwardedFor !== '') attr(exchange, 'client.address', said.forwardedFor.split(',', 1)[0].trim())
+    if (said.connectProtocol !== '') attr(exchange, 'http2.connect_protocol', said.connectProtocol)
+    if (said.pushed !== '') attr(exchange, 'http2.pushed', said.pushed)
+    if (said.interimCodes !== '') attr(exchange, 'http.response.interim_status_codes', said.interimCodes)
+  }
   if (exchange.protocol === 'grpc') finishCall(stream)
   if (brokenBy < 0) return
   exchange.complete = false
@@ -30,20 +37,28 @@ export function finishExchange(stream: Stream, brokenBy: number): void {
   exchange.error = errorName(brokenBy)
 }
 
-function finishCall({ exchange, request, response, grpcStatus }: Stream): void {
+function finishCall({ exchange, request, response, said, grpcStatus, isPage }: Stream): void {
   describeCall(exchange)
+  if (said !== null) {
+    if (said.grpcTimeout !== '') attr(exchange, 'rpc.grpc.timeout', said.grpcTimeout)
+    if (said.requestEncoding !== '') attr(exchange, 'rpc.grpc.request.encoding', said.requestEncoding)
+    if (said.responseEncoding !== '') attr(exchange, 'rpc.grpc.response.encoding', said.responseEncoding)
+  }
   describeRequests(exchange, request.grpc)
   describeResponses(exchange, response.grpc)
-  const trailers = response.grpc?.trailers ?? ''
-  describeStatus(
-    exchange,
-    grpcStatus === NO_STATUS && trailers !== '' ? readWebTrailers(exchange, trailers) : grpcStatus,
-  )
+  let status = grpcStatus
+  let message = said?.grpcMessage ?? ''
+  if (status === NO_STATUS && response.grpc !== null && response.grpc.trailers !== '') {
+    status = readStatus(webTrailer(response.grpc.trailers, 'grpc-status'))
+    message = webTrailer(response.grpc.trailers, 'grpc-message')
+  }
+  if (status !== NO_STATUS) describeMessage(exchange, message)
+  describeStatus(exchange, status, isPage)
 }
 
-function isDeadline({ exchange, resetUs, resetBy }: Stream, brokenBy: number): boolean {
+function isDeadline({ exchange, resetUs, resetBy, said }: Stream, brokenBy: number): boolean {
   if (brokenBy !== CANCEL || resetBy !== TO_SERVER || exchange.reqStartUs === 0) return false
-  const timeoutUs = readTimeoutUs(exchange.attrs?.['rpc.grpc.timeout'] ?? '')
+  const timeoutUs = readTimeoutUs(said?.grpcTimeout ?? '')
   return timeoutUs > 0 && resetUs - exchange.reqStartUs >= timeoutUs * DEADLINE_SHARE
 }
 

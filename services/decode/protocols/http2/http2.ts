@@ -64,6 +64,7 @@ class Http2Decoder implements Decoder {
     if (direction === TO_SERVER && this.#prefaceDue) {
       const consumed = this.#preface(input)
       if (consumed !== 0) return consumed
+      if (this.#prefaceDue) return more(input, PREFACE.length)
     }
     const { bytes, pos } = input
     const here = input.end - pos
@@ -75,8 +76,6 @@ class Http2Decoder implements Decoder {
     if (frame.type === FrameType.DATA) return this.#beginData(data, direction, input, timeUs)
     const size = FRAME_HEADER_BYTES + frame.length
     if (here < size) {
-      // What is left of a preface that is not whole is no frame.
-      if (direction === TO_SERVER && this.#prefaceDue) return more(input, PREFACE.length)
       if (input.ended) return this.#cutFrame(data, direction, input, here)
       if (size <= WHOLE_FRAME_BYTES_MAX) return more(input, size)
       return this.#cutFrame(data, direction, input, FRAME_HEADER_BYTES)
@@ -84,7 +83,7 @@ class Http2Decoder implements Decoder {
     return this.#frame(direction, input, size, timeUs)
   }
 
-  /** Bytes consumed; MORE; 0 also where the client begins otherwise, with `#prefaceDue` false then. */
+  /** Bytes consumed; 0 where it is not whole, or the client begins otherwise, with `#prefaceDue` false then. */
   #preface(input: Cursor): number {
     const { bytes, pos } = input
     const here = Math.min(input.length, PREFACE.length)
@@ -227,6 +226,8 @@ class Http2Decoder implements Decoder {
   }
 
   gap(direction: Direction, sizeBytes: number, timeUs: number): boolean {
+    // What was reset before is over.
+    this.#streams.passed(direction, timeUs)
     const data = this.#data[direction]
     let missing = sizeBytes
     if (data.open && sizeBytes > 0) {

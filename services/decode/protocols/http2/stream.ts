@@ -6,6 +6,7 @@ import { GrpcMessages } from '../grpc/messages.js'
 import { NO_STATUS } from '../grpc/status.js'
 import { note } from '../pairing/pending.js'
 import { restoreExchange, saveExchange } from './exchange_state.js'
+import { Said } from './said.js'
 import type { TextReader, TextWriter } from './texts.js'
 
 /** What is known of one direction of a stream. */
@@ -36,7 +37,11 @@ export class Stream {
   readonly exchange = new Exchange()
   readonly request = new Side()
   readonly response = new Side()
+  /** For the attributes; null = nothing so far. */
+  said: Said | null = null
   grpcStatus: number = NO_STATUS
+  /** The answer is known not to be gRPC's. */
+  isPage = false
   /** When, by whom and why the stream was reset; 0 = it was not. */
   resetUs = 0
   resetBy: Direction = TO_SERVER
@@ -65,6 +70,11 @@ export class Stream {
 
   expectMessages(direction: Direction, asText: boolean): void {
     this.side(direction).grpc ??= new GrpcMessages(asText)
+  }
+
+  say(): Said {
+    this.said ??= new Said()
+    return this.said
   }
 
   /** A frame of this direction at `timeUs`. */
@@ -102,7 +112,12 @@ export class Stream {
   save(out: StateWriter, texts: TextWriter): void {
     out.u32(this.id)
     out.u8(
-      (this.hasFields ? 1 : 0) | (this.answerMayBeLost ? 2 : 0) | (this.resetUs !== 0 ? 4 : 0) | (this.resetBy << 3),
+      (this.hasFields ? 1 : 0) |
+        (this.answerMayBeLost ? 2 : 0) |
+        (this.resetUs !== 0 ? 4 : 0) |
+        (this.said !== null ? 16 : 0) |
+        (this.isPage ? 32 : 0) |
+        (this.resetBy << 3),
     )
     out.u32(this.chars)
     out.u32(this.grpcStatus + 1)
@@ -110,6 +125,7 @@ export class Stream {
       out.number(this.resetUs)
       out.u32(this.resetCode)
     }
+    this.said?.save(out, texts)
     this.request.save(out)
     this.response.save(out)
     saveExchange(this.exchange, out, texts)
@@ -120,6 +136,7 @@ export class Stream {
     const bits = state.u8()
     stream.hasFields = (bits & 1) !== 0
     stream.answerMayBeLost = (bits & 2) !== 0
+    stream.isPage = (bits & 32) !== 0
     stream.resetBy = (bits & 8) !== 0 ? TO_CLIENT : TO_SERVER
     stream.chars = state.u32()
     stream.grpcStatus = state.u32() - 1
@@ -127,6 +144,7 @@ export class Stream {
       stream.resetUs = state.number()
       stream.resetCode = state.u32()
     }
+    if ((bits & 16) !== 0) stream.say().restore(state, texts)
     stream.request.restore(state)
     stream.response.restore(state)
     restoreExchange(stream.exchange, state, texts)

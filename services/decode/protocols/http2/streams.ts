@@ -7,7 +7,6 @@ import type { Exchange } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import { attr } from '../grpc/call.js'
 import type { FieldBlock } from './field_block.js'
 import { applyRequest, applyResponse, applyTrailers } from './fields.js'
 import { finishExchange } from './finish.js'
@@ -190,7 +189,7 @@ export class Streams {
     request.ended = true
     stream.hasFields = true
     applyRequest(stream, block)
-    attr(exchange, 'http2.pushed', 'true')
+    stream.say().pushed = 'true'
     this.#keep(stream, block.chars)
   }
 
@@ -321,7 +320,7 @@ export class Streams {
   }
 
   #handOver(stream: Stream, brokenBy: number): void {
-    const { exchange, request, response, id } = stream
+    const { exchange, request, id } = stream
     this.#open.delete(id)
     this.#chars -= stream.chars
     if (stream.resetUs !== 0) this.#resets.remove(stream)
@@ -331,12 +330,17 @@ export class Streams {
     // Data alone, of a stream whose every header was missed: nothing to tell, and after a loss it may be chance.
     if (!stream.hasFields) return
     if (!request.begun) stream.note('http2.response_without_request')
-    if (id > this.#lastAnswered && id % 2 === 1 && !response.begun) {
+    if (this.#isRefused(stream)) {
       stream.note('http2.refused_by_goaway')
       stream.moved(TO_CLIENT, this.#lastAnsweredUs)
     }
     finishExchange(stream, brokenBy)
     this.#out.exchange(exchange)
+  }
+
+  /** The server has said that it will not answer. */
+  #isRefused({ id, response }: Stream): boolean {
+    return id > this.#lastAnswered && id % 2 === 1 && !response.begun
   }
 
   #unfinished(stream: Stream, reason: CloseReason): void {
@@ -348,7 +352,8 @@ export class Streams {
     if (broken) stream.moved(TO_CLIENT, this.#goAwayUs)
     if (reason === 'reset') exchange.outcome = 'reset'
     else if (!response.begun) {
-      exchange.outcome = stream.answerMayBeLost || reason === 'evicted' ? 'unknown' : 'no_response'
+      const unknown = (stream.answerMayBeLost && !this.#isRefused(stream)) || reason === 'evicted'
+      exchange.outcome = unknown ? 'unknown' : 'no_response'
     }
     this.#handOver(stream, broken ? this.#goAwayCode : NOT_BROKEN)
   }
@@ -404,12 +409,12 @@ function count(stream: Stream, direction: Direction, size: number, timeUs: numbe
   stream.moved(direction, timeUs)
 }
 
-const INTERIM = 'http.response.interim_status_codes'
 const INTERIM_CHARS_MAX = 64
 
 const isInterim = (status: string): boolean => status.length === 3 && status.startsWith('1') && status !== '101'
 
-function interim({ exchange }: Stream, status: string): void {
-  const before = exchange.attrs?.[INTERIM] ?? ''
-  if (before.length < INTERIM_CHARS_MAX) attr(exchange, INTERIM, before === '' ? status : `${before},${status}`)
+function interim(stream: Stream, status: string): void {
+  const said = stream.say()
+  const before = said.interimCodes
+  if (before.length < INTERIM_CHARS_MAX) said.interimCodes = before === '' ? status : `${before},${status}`
 }

@@ -32,6 +32,8 @@ export function note(exchange: Exchange, anomaly: string): void {
 
 /** What an answer says goes into the exchange of its request. */
 export function joinResponse(request: Exchange, response: Exchange): void {
+  // gRPC-Web in HTTP/1 shows at either end.
+  request.protocol = response.protocol
   request.statusCode = response.statusCode
   request.outcome = response.outcome
   if (response.error !== '') request.error = response.error
