@@ -48,6 +48,11 @@ export interface Protocol {
    * only come from the other end. The host asks where roles were guessed.
    */
   turned(head: Cursor, direction: Direction): boolean
+  /**
+   * Can only this protocol begin with these bytes, whatever came before? Asked of each segment of a connection that nobody
+   * understands: many protocols go on in TLS (STARTTLS). Cheap, and stricter than a probe; left out = never.
+   */
+  readonly begins?: (segment: Buffer) => boolean
   /** `begin` tells how the connection came to this protocol. */
   open(out: ExchangeSink, begin: Begin): Decoder
 }

@@ -95,6 +95,7 @@ export class Driver {
   }
 
   #bytes(connection: Connection, half: Half, payload: Buffer, timeUs: number): void {
+    if (this.#beginsNow(connection, half, payload)) this.#startOver(connection)
     if (connection.stage === 'undecoded' || half.ended) {
       half.skippedBytes += payload.length
       this.#accounting.skippedBytes[half.ended ? 'after_end' : 'undecoded'] += payload.length
@@ -107,6 +108,31 @@ export class Driver {
     if (connection.stage === 'probing') this.#probeEither(connection, half)
     else this.#parse(connection, half)
     half.settle()
+  }
+
+  /** Nobody understood what was said so far, and these bytes are the beginning of something. */
+  #beginsNow({ stage, reason, info }: Connection, half: Half, payload: Buffer): boolean {
+    const givenUp = stage === 'undecoded' && (reason === 'unknown_protocol' || reason === 'withdrawn')
+    const inVain = stage === 'probing' && (half.refused || half.cursor.length > 0)
+    if (half.ended || !(givenUp || inVain)) return false
+    return this.#protocols.some(
+      ({ begins, transports }) => begins?.(payload) === true && transports.includes(info.transport),
+    )
+  }
+
+  /** As if the connection began here. */
+  #startOver(connection: Connection): void {
+    connection.stage = 'probing'
+    connection.reason = ''
+    connection.midstream = false
+    for (const half of [connection.toServer, connection.toClient]) {
+      this.#skip(half, half.cursor.length, 'unrecognised')
+      half.settle()
+      half.broken = false
+      half.refused = false
+      half.claimed = false
+      half.probes = 0
+    }
   }
 
   /**
@@ -141,6 +167,10 @@ export class Driver {
     half.broken = true
     const known = connection.decoder?.gap(connection.direction(half), size + left, timeUs) ?? false
     if (!known || left > 0) half.syncing = true
+    // Whatever waited for this direction does not get it.
+    this.#wake(connection, connection.other(half))
+    // The message that was cut may have been the one that asks for it.
+    if (connection.decoder?.handover?.() != null) this.#probeAgain(connection, SWITCH)
   }
 
   #end(connection: Connection, half: Half, timeUs: number): void {
@@ -224,7 +254,10 @@ export class Driver {
     while (cursor.pos < cursor.end) {
       const { decoder } = connection
       if (decoder === null) return
-      if (half.syncing && !this.#resync(connection, half)) return
+      if (half.syncing) {
+        if (decoder.handover?.() != null) return this.#probeAgain(connection, SWITCH)
+        if (!this.#resync(connection, half)) return
+      }
       if (cursor.neededBytes > cursor.end - cursor.pos && !cursor.ended) return
       const consumed = decoder.parse(direction, cursor)
       if (consumed > 0) {

@@ -307,8 +307,10 @@ export class Handshake {
     if (exchange.respStartUs !== 0) exchange.respEndUs = Math.max(exchange.respEndUs, this.#securedUs)
     else exchange.reqEndUs = Math.max(exchange.reqEndUs, this.#securedUs)
     if (this.#hiddenAlert || this.#refusedInSecret) {
-      note(exchange, 'tls.encrypted_alert')
-      this.#finish('unknown', 'encrypted_alert')
+      // After a loss it may be one that came long after the handshake.
+      const lost = this.#lost[TO_SERVER] || this.#lost[TO_CLIENT]
+      if (!lost) note(exchange, 'tls.encrypted_alert')
+      this.#finish('unknown', lost ? '' : 'encrypted_alert')
     } else {
       if (!oldForm) this.#attrs['tls.established'] = 'true'
       this.#finish('ok', '')
@@ -375,7 +377,10 @@ export class Handshake {
       attrs['tls.protocol.name'] = this.#version < 0x301 ? 'ssl' : 'tls'
       attrs['tls.protocol.version'] = exchange.l7Version
     }
-    if (attrs['tls.established'] === undefined && this.#version !== SSL_2) attrs['tls.established'] = 'false'
+    // Where something is missing it may have been just that.
+    const unclear = outcome === 'unknown' && error === '' && (this.#lost[TO_SERVER] || this.#lost[TO_CLIENT])
+    if (attrs['tls.established'] === undefined && this.#version !== SSL_2 && !unclear)
+      attrs['tls.established'] = 'false'
     const resumed = this.#resumed
     if (resumed !== null) attrs['tls.resumed'] = String(resumed)
     if (!this.#helloSeen || !this.#serverHelloSeen || this.#lost[TO_SERVER] || this.#lost[TO_CLIENT])

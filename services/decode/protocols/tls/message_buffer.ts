@@ -15,7 +15,9 @@ export interface MessageSink {
 }
 
 export class MessageBuffer {
+  /** What is kept of the message under way, and the memory it stands in: doubled when full, so that tiny records stay cheap. */
   #kept: Buffer = NOTHING
+  #memory: Buffer = NOTHING
   /** Bytes of the message under way, header included, that have passed. */
   #passed = 0
   /** There is a hole in it: what came before the hole is all that is kept. */
@@ -66,7 +68,15 @@ export class MessageBuffer {
     if (this.#holed) return
     const room = MESSAGE_BYTES_MAX - this.#kept.length
     if (room <= 0) return
-    this.#kept = Buffer.concat([this.#kept, bytes.subarray(from, Math.min(to, from + room))])
+    const here = this.#kept.length
+    const added = Math.min(room, to - from)
+    if (here + added > this.#memory.length) {
+      const memory = Buffer.allocUnsafe(Math.min(MESSAGE_BYTES_MAX, Math.max(2 * here, here + added)))
+      this.#kept.copy(memory)
+      this.#memory = memory
+    }
+    bytes.copy(this.#memory, here, from, from + added)
+    this.#kept = this.#memory.subarray(0, here + added)
   }
 
   #deliver(sink: MessageSink): void {
@@ -78,6 +88,7 @@ export class MessageBuffer {
 
   #reset(): void {
     this.#kept = NOTHING
+    this.#memory = NOTHING
     this.#passed = 0
     this.#holed = false
   }
@@ -109,6 +120,7 @@ export class MessageBuffer {
 
   restore(state: StateReader): void {
     this.#kept = state.bytes()
+    this.#memory = this.#kept
     this.#passed = state.number()
     this.#holed = state.bool()
     this.#lost = state.bool()

@@ -16,6 +16,8 @@ const CLIENT_HELLO = 1
 const SERVER_HELLO = 2
 /** Record header, message header, version. */
 const HELLO_START_BYTES = RECORD_HEADER_BYTES + 6
+/** Message header, version, random, no session id, one cipher suite, one compression method. */
+const CLIENT_HELLO_BYTES_MIN = 4 + 2 + 32 + 1 + 4 + 2
 /** A record joined mid-way whose end is not followed by another in sight. */
 const POSSIBLE = 40
 const LIKELY = 75
@@ -46,6 +48,15 @@ export function probeRecords(head: Cursor): Verdict {
   if (first === ALERT && fragment === 2) return probeAlert(head)
   // Anything else can only be the middle of a connection. It is TLS if records follow one another.
   return head.midway ? probeMiddle(head, fragment) : NO
+}
+
+/** A ClientHello at the start of a segment: seven bytes that are known, and two lengths that fit each other. */
+export function beginsClientHello(segment: Buffer): boolean {
+  if (segment.length < HELLO_START_BYTES || segment[0] !== HANDSHAKE || segment[5] !== CLIENT_HELLO) return false
+  if (segment[6] !== 0 || segment[9] !== 3 || segment[10] > 4) return false
+  const fragment = fragmentBytes(segment, 0)
+  const message = 4 + segment.readUInt16BE(7)
+  return fragment >= CLIENT_HELLO_BYTES_MIN && message >= CLIENT_HELLO_BYTES_MIN && fragment <= message
 }
 
 /** True if only the server says this. */

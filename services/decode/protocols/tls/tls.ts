@@ -25,7 +25,7 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Handshake } from './handshake.js'
 import { MessageBuffer, type MessageSink } from './message_buffer.js'
 import { TLS_PRIVACY } from './privacy.js'
-import { probeRecords, saysServer, tellsEnd } from './probe.js'
+import { beginsClientHello, probeRecords, saysServer, tellsEnd } from './probe.js'
 import * as record from './record.js'
 import * as ssl2 from './ssl2.js'
 
@@ -36,6 +36,7 @@ export const tls: Protocol = {
   privacy: { tls: TLS_PRIVACY },
   probe: (head: Cursor): Verdict => probeRecords(head),
   turned: (head: Cursor, direction: Direction) => tellsEnd(head) && saysServer(head) === (direction === TO_SERVER),
+  begins: beginsClientHello,
   open: (out: ExchangeSink, _begin: Begin): Decoder => new TlsDecoder(out),
 }
 
