@@ -15,8 +15,8 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import { GRPC_PRIVACY } from '../grpc/privacy.js'
 import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 import { PairingByOrder } from '../pairing/by_order.js'
-import { findMessage, isHttp2Preface, isResponse, probeHead } from './probe.js'
-import { RequestSide } from './request_side.js'
+import { findMessage, isHttp2Preface, isResponse, mayBeRequest, probeHead } from './probe.js'
+import { RequestSide, UPGRADE } from './request_side.js'
 import { ResponseSide } from './response_side.js'
 
 export const http1: Protocol = {
@@ -57,7 +57,19 @@ class Http1Decoder implements Decoder {
       this.#responses.switching = { protocol: 'http2', exchange: this.#requests.askedFor('h2c') ?? new Exchange() }
       return SWITCH
     }
-    return direction === TO_SERVER ? this.#requests.parse(input) : this.#responses.parse(input)
+    if (direction === TO_CLIENT) {
+      const consumed = this.#responses.parse(input)
+      // Of a head that is not whole no more will be read.
+      if (this.#responses.switching !== null) this.#requests.cut()
+      return consumed
+    }
+    const asking = this.#requests.asksUpgrade
+    // No answer was seen, and none will be: for these bytes HTTP was at its end.
+    if (input.ended && asking?.attrs?.[UPGRADE] === 'websocket' && !mayBeRequest(input)) {
+      this.#responses.switchesTo('websocket', asking)
+      return SWITCH
+    }
+    return this.#requests.parse(input)
   }
 
   resync(direction: Direction, input: Cursor): number {
@@ -65,7 +77,12 @@ class Http1Decoder implements Decoder {
   }
 
   gap(direction: Direction, sizeBytes: number, timeUs: number): boolean {
-    return direction === TO_SERVER ? this.#requests.gap(sizeBytes, timeUs) : this.#responses.gap(sizeBytes, timeUs)
+    if (direction === TO_SERVER) return this.#requests.gap(sizeBytes, timeUs)
+    const known = this.#responses.gap(sizeBytes, timeUs)
+    const asking = this.#requests.asksUpgrade
+    // Its frames can be told from everything else, so that it does no harm to look for them.
+    if (!known && asking?.attrs?.[UPGRADE] === 'websocket') this.#responses.switchesTo('websocket', asking)
+    return known
   }
 
   end(direction: Direction): void {

@@ -15,6 +15,9 @@ import { LINE_ALONE, LINE_BAD, LINE_MORE, lineEnd, withoutCr } from './start_lin
 /** A head that is not whole within so many bytes is read field by field; also the longest line that is read at all. */
 export const HEAD_WINDOW_BYTES = 16 * 1024
 
+/** Its head has no end. */
+export const HEAD_CUT = 'http1.head_cut'
+
 export abstract class MessageSide {
   /** The message whose body is being read. */
   current: Pending | null = null
@@ -143,7 +146,7 @@ export abstract class MessageSide {
   /** The rest of the head is missing, and with it what it may have said of the body. */
   #cutFields(head: Head): void {
     const pending = this.#fieldsOf
-    noteHead(head, 'http1.head_cut')
+    noteHead(head, HEAD_CUT)
     head.cut = true
     // The last field may go on in what is missing.
     if (head.folds) head.fields.length -= 2

@@ -156,6 +156,11 @@ function startsRequest(head: Cursor, from: number, lf: number, wholeStart: boole
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0\r\n', 'latin1')
 
 /** A client goes on in HTTP/2, whether or not the capture has the answer that let it (RFC 9113 section 3.4). */
+/** A request, or what may become one. */
+export function mayBeRequest({ bytes, pos, end }: Cursor): boolean {
+  return startsLikeRequest(bytes, pos, end) !== LINE_BAD
+}
+
 export function isHttp2Preface({ bytes, pos, end }: Cursor): boolean {
   if (bytes[pos] !== HTTP2_PREFACE[0] || end - pos < HTTP2_PREFACE.length) return false
   for (let i = 1; i < HTTP2_PREFACE.length; i++) if (bytes[pos + i] !== HTTP2_PREFACE[i]) return false

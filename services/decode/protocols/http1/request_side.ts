@@ -29,6 +29,9 @@ import {
 /** The answer began while the request was still coming. */
 export const EARLY_RESPONSE = 'http1.early_response'
 
+/** Attribute that says which protocol a request asked for. */
+export const UPGRADE = 'http.request.header.upgrade'
+
 /** So many bytes wait for the other direction at most. */
 export const WAITING_BYTES_MAX = 16 * 1024
 const TARGET_BYTES_MAX = 8 * 1024
@@ -47,6 +50,11 @@ export class RequestSide extends MessageSide {
   constructor(pairing: PairingByOrder) {
     super()
     this.#pairing = pairing
+  }
+
+  /** A request that asked for another protocol, unanswered so far, with nothing behind it. */
+  get asksUpgrade(): Exchange | null {
+    return this.#asksTunnel === null || this.#asksTunnel.answered || !this.idle ? null : this.#asksTunnel.exchange
   }
 
   override parse(input: Cursor): number {
@@ -147,7 +155,7 @@ export class RequestSide extends MessageSide {
     if (head.forwardedFor !== '') exchange.attrs = { ...exchange.attrs, 'client.address': head.forwardedFor }
     if (exchange.method === 'CONNECT') this.#asksTunnel = pending
     else if (head.upgrade !== '' && head.connectionUpgrade) {
-      exchange.attrs = { ...exchange.attrs, 'http.request.header.upgrade': head.upgrade }
+      exchange.attrs = { ...exchange.attrs, [UPGRADE]: head.upgrade }
       this.#asksTunnel = pending
     }
     // CONNECT has no content (RFC 9110 section 9.3.6): what follows belongs to the tunnel.

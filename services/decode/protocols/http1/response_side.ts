@@ -10,8 +10,8 @@ import { outcomeOf } from '../http_semantics/outcome.js'
 import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, NO_LENGTH } from './head.js'
-import { MessageSide } from './message_side.js'
-import { EARLY_RESPONSE, WAITING_BYTES_MAX } from './request_side.js'
+import { HEAD_CUT, MessageSide } from './message_side.js'
+import { EARLY_RESPONSE, UPGRADE, WAITING_BYTES_MAX } from './request_side.js'
 import { LINE_BAD, LINE_MORE, LINE_OK, readStatusLine, StatusLine, startsLikeStatus } from './start_line.js'
 
 const line = new StatusLine()
@@ -26,6 +26,11 @@ export class ResponseSide extends MessageSide {
   constructor(pairing: PairingByOrder) {
     super()
     this.#pairing = pairing
+  }
+
+  /** `''` = nobody said to which. */
+  switchesTo(protocol: string, exchange: Exchange): void {
+    this.switching = { protocol, exchange }
   }
 
   override parse(input: Cursor): number {
@@ -105,12 +110,14 @@ export class ResponseSide extends MessageSide {
     this.messages = isGrpc(head.contentType) ? webResponseBegins(exchange, head.contentType) : null
     const status = exchange.statusCode
     const { method } = request
-    // 101 to a request that asked for nothing changes nothing.
-    const upgrade = status === 101 && (pending.alone || request.attrs?.['http.request.header.upgrade'] !== undefined)
+    // 101 to a request that asked for nothing changes nothing. What one asked for whose head is cut is not known.
+    const asked = request.attrs?.[UPGRADE]
+    const unknown = pending.alone || request.reqHeaders.length === 0 || request.anomalies.includes(HEAD_CUT)
+    const upgrade = status === 101 && (unknown || asked !== undefined)
     const body = this.body
     if (upgrade || (method === 'CONNECT' && status >= 200 && status < 300)) {
       body.none()
-      this.switching = { protocol: status === 101 ? followsUpgrade(head.upgrade, pending.alone) : '', exchange }
+      this.switchesTo(status === 101 ? followsUpgrade(head.upgrade || (asked ?? ''), pending.alone) : '', exchange)
     } else if (method === 'HEAD' || status === 101 || status === 204 || status === 304) body.none()
     else if (head.chunked) body.chunks()
     else if (head.otherCoding || head.contentLength === NO_LENGTH) body.toEnd()

@@ -49,9 +49,21 @@ class Said {
   closeCode = -1
   reasonBytes = 0
   closeUs = 0
+  /** 1 once it has said all it had to say: a Close frame, or the end of its direction. */
+  over = 0
 }
 
-const COUNTS = ['messages', 'bytes', 'pings', 'pongs', 'compressed', 'closeCode', 'reasonBytes', 'closeUs'] as const
+const COUNTS = [
+  'messages',
+  'bytes',
+  'pings',
+  'pongs',
+  'compressed',
+  'closeCode',
+  'reasonBytes',
+  'closeUs',
+  'over',
+] as const
 
 export class Conversation {
   readonly #out: ExchangeSink
@@ -122,10 +134,16 @@ export class Conversation {
   /** A Close frame; `code` is 0 where it has none, `reasonBytes` the length of the text behind the code. */
   close(direction: Direction, code: number, reasonBytes: number, timeUs: number): void {
     const said = this.#said[direction]
+    said.over = 1
     if (said.closeCode >= 0) return
     said.closeCode = code === 0 ? NO_STATUS : code
     said.reasonBytes = reasonBytes
     said.closeUs = timeUs
+  }
+
+  /** The direction ended, and all its bytes were seen. */
+  directionEnds(direction: Direction): void {
+    this.#said[direction].over = 1
   }
 
   /** Something odd about the whole connection. */
@@ -150,7 +168,9 @@ export class Conversation {
     // A Close frame that was not seen may have been lost.
     exchange.statusCode = first !== null ? first.closeCode : over && this.#gaps === 0 ? ABNORMAL : 0
     exchange.outcome = outcomeOf(first, first === client, reason)
-    exchange.complete = first !== null && this.#gaps === 0 && this.#upgrade.seen
+    // What an end that did not say so itself still had to say may be missing.
+    const allSaid = client.over + server.over === 2
+    exchange.complete = first !== null && allSaid && this.#gaps === 0 && this.#upgrade.seen
     exchange.gaps = this.#gaps
     exchange.reqBytes = client.bytes
     exchange.respBytes = server.bytes

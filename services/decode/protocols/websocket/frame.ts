@@ -28,8 +28,6 @@ export class FrameHeader {
   opcode = 0
   masked = false
   payloadBytes = 0
-  /** Bytes of the mask before the payload. */
-  readonly mask = Buffer.alloc(4)
   neededBytes = 2
 }
 
@@ -65,42 +63,75 @@ export function readHeader(bytes: Buffer, pos: number, end: number, mayCompress:
   out.opcode = opcode
   out.masked = masked
   out.payloadBytes = payloadBytes
-  if (masked) bytes.copy(out.mask, 0, pos + size - 4, pos + size)
   return size
 }
 
 const found = new FrameHeader()
 
-/**
- * How many frames follow one another from `pos` on, as `masked` demands; 0 if there is something else among them. `exact`
- * is true if the last one ends where the window does.
- */
+/** What `framesInRow` made of a place. */
+export class FrameRow {
+  /** Frames whose headers follow one another; 0 if something else is among them, or nothing is known yet. */
+  count = 0
+  /** The last one ends where the window does. */
+  exact = false
+  /** The window ends before anything speaks against it. */
+  open = false
+  /** Payload of the last one. */
+  lastBytes = 0
+}
+
+const row = new FrameRow()
+
+/** Could a frame begin with these two bytes? Where bytes are searched, most places are passed over by this alone. */
+export function mayBegin(first: number, second: number, masked: boolean): boolean {
+  return FIRST_BYTES[first] === 1 && second >= 0x80 === masked
+}
+
+/** Of the first byte of a frame: 1 where flags and opcode go together. */
+const FIRST_BYTES: Uint8Array = Uint8Array.from({ length: 256 }, (_, first) => {
+  const opcode = first & 0x0f
+  const known = opcode <= BINARY || (opcode >= CLOSE && opcode <= PONG)
+  return known && (first & 0x30) === 0 && (opcode < CLOSE || (first & 0xc0) === 0x80) ? 1 : 0
+})
+
+/** Do frames follow one another from `pos` on, as `masked` demands? After `countMax` of them nobody looks on. */
 export function framesInRow(
   bytes: Buffer,
   pos: number,
   end: number,
   masked: boolean,
   mayCompress: boolean,
-): { count: number; exact: boolean } {
+  countMax: number,
+): FrameRow {
+  row.exact = false
+  row.open = false
+  row.count = 0
+  row.lastBytes = 0
   let at = pos
   let count = 0
   // Whether a message waits for its next fragment: not known at first.
-  let open: boolean | null = null
-  while (at < end) {
+  let unfinished: boolean | null = null
+  while (at < end && count < countMax) {
     const size = readHeader(bytes, at, end, mayCompress, found)
-    if (size === HEADER_BAD) return NO_FRAMES
-    if (size === HEADER_MORE) return { count, exact: false }
-    if (found.masked !== masked) return NO_FRAMES
+    if (size === HEADER_BAD) return row
+    if (size === HEADER_MORE) {
+      row.count = count
+      row.open = true
+      return row
+    }
+    if (found.masked !== masked) return row
     if (found.opcode < CLOSE) {
       const continues = found.opcode === CONTINUATION
-      if (continues && (open === false || (!found.fin && found.payloadBytes === 0))) return NO_FRAMES
-      if (!continues && open === true) return NO_FRAMES
-      open = !found.fin
+      if (continues && (unfinished === false || (!found.fin && found.payloadBytes === 0))) return row
+      if (!continues && unfinished === true) return row
+      unfinished = !found.fin
     }
     count += 1
     at += size + found.payloadBytes
+    row.lastBytes = found.payloadBytes
   }
-  return { count, exact: at === end }
+  row.count = count
+  row.exact = at === end
+  row.open = at >= end
+  return row
 }
-
-const NO_FRAMES = { count: 0, exact: false }

@@ -16,6 +16,10 @@ export interface Upgrade {
   readonly deflate: boolean | null
   /** Request and answer were seen: host and path hold. */
   readonly seen: boolean
+  /** One of them was seen: the first bytes of each direction are frames. */
+  readonly asked: boolean
+  /** Start of the answer in capture time, 0 if it was not seen: what the client said before is no frame. */
+  readonly answerUs: number
 }
 
 export const NOT_SEEN: Upgrade = {
@@ -29,6 +33,8 @@ export const NOT_SEEN: Upgrade = {
   subprotocol: '',
   deflate: null,
   seen: false,
+  asked: false,
+  answerUs: 0,
 }
 
 export function upgradeOf(handover: Handover | null): Upgrade {
@@ -49,6 +55,8 @@ export function upgradeOf(handover: Handover | null): Upgrade {
     subprotocol,
     deflate: known || deflate ? deflate : null,
     seen: known && exchange.reqStartUs !== 0,
+    asked: true,
+    answerUs: exchange.respStartUs,
   }
 }
 

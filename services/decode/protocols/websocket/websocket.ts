@@ -13,18 +13,15 @@ import {
   type CloseReason,
   type Decoder,
   type ExchangeSink,
-  NO,
   type Protocol,
-  UNDECIDED,
-  type Verdict,
   WITHDRAW,
 } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { maskQuery } from '../http_semantics/privacy.js'
 import { Conversation } from './conversation.js'
-import { framesInRow } from './frame.js'
 import { FrameSide } from './frame_side.js'
+import { isMasked, probe } from './probe.js'
 import { upgradeOf } from './upgrade.js'
 
 export const websocket: Protocol = {
@@ -48,32 +45,14 @@ export const websocket: Protocol = {
       ]),
     },
   },
-  probe: (head: Cursor): Verdict => probe(head),
+  probe: (head: Cursor) => probe(head),
   turned: (head: Cursor, direction: Direction) => isMasked(head) === (direction === TO_CLIENT),
   open: (out: ExchangeSink, begin: Begin): Decoder => new WebSocketDecoder(out, begin),
 }
 
-const STATE_VERSION = 1
-/** Better unknown than wrong: frames alone are two bytes that many things begin with. */
-const POSSIBLE = 20
-const MASKED_MIN = 3
-const PLAIN_MIN = 5
+const STATE_VERSION = 2
 /** So many frames in a row are no accident: what cannot be read after them is damage. */
 const FRAMES_SURE = 2
-
-/** A first message is always the upgrade; only a connection joined mid-way can show frames at once. */
-function probe(head: Cursor): Verdict {
-  if (!head.midway) return NO
-  const masked = isMasked(head)
-  const { count, exact } = framesInRow(head.bytes, head.pos, head.end, masked, true)
-  if (count === 0) return NO
-  if (exact && count >= (masked ? MASKED_MIN : PLAIN_MIN)) return POSSIBLE
-  return masked && count < MASKED_MIN ? UNDECIDED : NO
-}
-
-function isMasked(head: Cursor): boolean {
-  return head.length > 1 && (head.bytes[head.pos + 1] & 0x80) !== 0
-}
 
 class WebSocketDecoder implements Decoder {
   readonly #talk: Conversation
@@ -85,10 +64,23 @@ class WebSocketDecoder implements Decoder {
   }
 
   parse(direction: Direction, input: Cursor): number {
-    const consumed = this.#sides[direction].parse(input)
+    const side = this.#sides[direction]
+    const { unsure } = side
+    const consumed = side.parse(input)
     if (consumed !== BAD) return consumed
+    // After a loss in a connection whose upgrade was seen it is the place that was wrong, not the protocol.
+    if (unsure && this.#talk.upgrade.answerUs !== 0) return BAD
     const [client, server] = this.#sides
+    if (this.#isLeftOver(direction, input)) return BAD
     return client.frames + server.frames < FRAMES_SURE ? WITHDRAW : BAD
+  }
+
+  /** What is left of a request or an answer whose end was lost. */
+  #isLeftOver(direction: Direction, input: Cursor): boolean {
+    const { asked, answerUs } = this.#talk.upgrade
+    if (!asked || this.#sides[direction].frames > 0) return false
+    // Without an answer it is for the client's next bytes to show whether this is WebSocket.
+    return direction === TO_SERVER ? input.timeUs(input.pos) < answerUs : answerUs === 0
   }
 
   resync(direction: Direction, input: Cursor): number {
@@ -101,6 +93,7 @@ class WebSocketDecoder implements Decoder {
 
   end(direction: Direction): void {
     this.#sides[direction].end()
+    this.#talk.directionEnds(direction)
   }
 
   close(reason: CloseReason): void {
