@@ -93,6 +93,11 @@ export class Conversation {
     return !this.#dark
   }
 
+  /** It asked for TLS, and nobody can count on seeing the answer any more. */
+  get lostEncryption(): boolean {
+    return !this.counted && this.queue.first?.kind === ops.SSL
+  }
+
   /** An encryption request that is not answered decides what the client's next bytes are. */
   get asksEncryption(): boolean {
     const last = this.queue.last
@@ -506,6 +511,17 @@ export class Conversation {
     this.#next()
     if (letter === 'S') this.handover = { protocol: 'tls', exchange }
     else if (letter === 'G') this.opaque = true
+  }
+
+  /** What follows is TLS: the answer, which was lost, was yes. */
+  encryptionFollows(): void {
+    const exchange = this.#requestOf(this.queue.shift())
+    exchange.complete = false
+    exchange.gaps += 1
+    if (exchange.attrs !== null) exchange.attrs['postgresql.encryption'] = 'tls'
+    this.#out.exchange(exchange)
+    this.#next()
+    this.handover = { protocol: 'tls', exchange }
   }
 
   /** An exchange of its own: a notification, a cancel request. */

@@ -120,6 +120,11 @@ bounds(SERVER_MIN, SERVER_MAX, [
   [COPY_DONE, 4, 4],
 ])
 
+/** By first byte: 0 where no message of this end begins so. */
+export function typesOf(server: boolean): Readonly<ArrayLike<number>> {
+  return server ? SERVER_MIN : CLIENT_MIN
+}
+
 /** Could a message of this type have this length? */
 export function lengthFits(server: boolean, type: number, length: number): boolean {
   const min = (server ? SERVER_MIN : CLIENT_MIN)[type]

@@ -54,6 +54,10 @@ class PostgresqlDecoder implements Decoder {
 
   parse(direction: Direction, input: Cursor): number {
     if (this.#conversation.handover !== null) return SWITCH
+    if (this.#conversation.lostEncryption && startsTls(input)) {
+      this.#conversation.encryptionFollows()
+      return SWITCH
+    }
     const consumed = direction === TO_SERVER ? this.#client.parse(input) : this.#server.parse(input)
     if (consumed > 0) this.#good += 1
     else if (consumed !== MORE) {
@@ -64,6 +68,8 @@ class PostgresqlDecoder implements Decoder {
   }
 
   resync(direction: Direction, input: Cursor): number {
+    // `parse` is asked next, and hands over.
+    if (this.#conversation.lostEncryption && startsTls(input)) return 0
     return findMessage(input, direction === TO_CLIENT)
   }
 
@@ -105,4 +111,9 @@ class PostgresqlDecoder implements Decoder {
     this.#server.restore(state)
     return state.finished
   }
+}
+
+/** A handshake or an alert: no message of this protocol has such a first byte. */
+function startsTls({ bytes, pos, end }: Cursor): boolean {
+  return end - pos >= 2 && (bytes[pos] === 0x16 || bytes[pos] === 0x15) && bytes[pos + 1] === 3
 }

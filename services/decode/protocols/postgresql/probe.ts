@@ -141,9 +141,12 @@ function zeroStart(bytes: Buffer, from: number, end: number): boolean {
  */
 export function findMessage(head: Cursor, server: boolean): number {
   const { bytes, pos, end } = head
+  const isType = m.typesOf(server)
   let open = -1
   for (let at = pos; at + m.HEADER_BYTES <= end; at++) {
-    if (bytes[at + 1] > 0x3f || !m.lengthFits(server, bytes[at], m.int32(bytes, at + 1))) continue
+    // Most places are passed over by these two bytes alone.
+    if (isType[bytes[at]] === 0 || bytes[at + 1] > 0x3f) continue
+    if (!m.lengthFits(server, bytes[at], m.int32(bytes, at + 1))) continue
     const found = follows(bytes, at, end, server, head.ended)
     if (found === CERTAIN) return at - pos
     if (found === UNDECIDED && open < 0) open = at
