@@ -173,14 +173,14 @@ function partOf(exchange: Exchange, direction: number): { from: number; to: numb
     : { from: respStartUs, to: Math.max(respStartUs, respEndUs) }
 }
 
-/** In one piece, as in the whole run. */
+/** In one piece, as in the whole run; what was said before a late join, as the path of an upgrade, nobody can know. */
 function kept(whole: Exchange, seen: readonly Exchange[]): boolean {
   return seen.some(
     (each) =>
       each.reqStartUs === whole.reqStartUs &&
       each.respStartUs === whole.respStartUs &&
       each.statusCode === whole.statusCode &&
-      each.resource === whole.resource,
+      (each.resource === whole.resource || each.resource === ''),
   )
 }
 

@@ -1,17 +1,14 @@
 /** DNS of real captures against what tshark says of every message. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { test } from 'node:test'
 import type { Flow } from '../../services/core/flow.js'
 import { typeName } from '../../services/decode/protocols/dns/names.js'
 import { corpusFiles, NO_CORPUS } from './corpus.js'
-import { corpusStreams, joinLate, loseOnePiece } from './damage.js'
 import { decodeCapture } from './decode_capture.js'
+import { type Frame, tsharkFrames } from './expected.js'
 
 const skip = NO_CORPUS
-
-type Frame = Readonly<Record<string, string[] | undefined>>
 
 /**
  * Where the oracle and we differ by definition:
@@ -74,16 +71,15 @@ function take(from: string[], what: string): boolean {
 test('tshark: every name, type, rcode and answer, and no other message', { skip }, async (t) => {
   const counts = { messages: 0, found: 0, values: 0, valuesFound: 0, extra: 0 }
   for (const file of corpusFiles('dns')) {
-    const list = `${file.fullPath}.tshark.jsonl`
-    if (!existsSync(list) || BROKEN_ON_PURPOSE.test(file.path)) continue
+    const frames = tsharkFrames(file.fullPath)
+    if (frames.length === 0 || BROKEN_ON_PURPOSE.test(file.path)) continue
     const flows = (await decodeCapture(file.fullPath)).flows.filter((flow) => flow.protocol === 'dns')
     const named = (flow: Flow) => messageOf(Number(flow.attrs['dns.id']), flow.method, flow.resource)
     const queries = flows.filter((flow) => flow.req_bytes > 0).map(named)
     const responses = flows
       .filter((flow) => flow.resp_bytes > 0)
       .map((flow) => `${named(flow)} ${flow.status_code & 15}`)
-    for (const line of readFileSync(list, 'utf8').split('\n').filter(Boolean)) {
-      const frame = JSON.parse(line) as Frame
+    for (const frame of frames) {
       if (file.path.endsWith('v6.pcap') && String(frame.n) === '137') continue
       if (frame['dns.qry.name'] === undefined && frame['dns.resp.name'] === undefined) continue
       for (const { query, rcode } of messages(frame)) {
@@ -162,31 +158,4 @@ test('traffic that is not DNS is never called DNS', { skip }, async (t) => {
   }
   t.diagnostic(`${claims} claims`)
   assert.equal(claims, 0)
-})
-
-/**
- * A query that was sent again, or answered twice, has the same id and question each time: where one of them is lost, nothing
- * tells which of the others belong together. They are left out here, and multicast, where answers go either way.
- */
-const streams = (await corpusStreams('dns', 'dns')).filter((stream) =>
-  stream.whole.exchanges.every(
-    ({ attrs, anomalies, l7Version }) =>
-      l7Version !== 'mdns' && attrs?.['dns.retry'] === undefined && !anomalies.includes('dns.response_without_query'),
-  ),
-)
-
-test('DNS with one random piece lost', { skip }, (t) => {
-  const result = loseOnePiece(streams)
-  t.diagnostic(`DNS, ${result.figures}`)
-  assert.deepEqual(result.faults, { invented: 0, mispaired: 0, overstated: 0 }, result.examples.join('\n'))
-  assert.equal(result.changedBefore, 0, result.examples.join('\n'))
-  assert.ok(result.untouchedKept >= result.untouched * 0.99, result.figures)
-  assert.ok(result.nextDecoded >= result.next * 0.99, `${result.figures}\n${result.examples.join('\n')}`)
-})
-
-test('DNS joined late', { skip }, (t) => {
-  const result = joinLate(streams, 2 << 20)
-  t.diagnostic(`DNS, ${result.figures}`)
-  assert.deepEqual(result.faults, { invented: 0, mispaired: 0, overstated: 0 }, result.examples.join('\n'))
-  assert.ok(result.laterKept >= result.later * 0.95, result.figures)
 })

@@ -1,36 +1,15 @@
 /** PostgreSQL of real captures against what Zeek, Suricata and tshark say of them, and all other captures against it. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { Flow } from '../../services/core/flow.js'
-import { CORPUS, corpusFiles, NO_CORPUS } from './corpus.js'
-import { corpusStreams, joinLate, loseOnePiece } from './damage.js'
+import { corpusFiles, corpusGroups, NO_CORPUS } from './corpus.js'
 import { decodeCapture } from './decode_capture.js'
+import { beside, suricataMatches, tsharkFrames, zeekRows } from './expected.js'
 
 const skip = NO_CORPUS
 
 const flowsOf = async (path: string): Promise<Flow[]> =>
   (await decodeCapture(path)).flows.filter(({ protocol }) => protocol === 'postgresql')
-
-const beside = (fullPath: string, ending: RegExp): string[] =>
-  readdirSync(dirname(fullPath))
-    .filter((name) => name.startsWith(`${basename(fullPath)}.`) && ending.test(name))
-    .map((name) => join(dirname(fullPath), name))
-
-/** Zeek's TSV, its first line of names; `\xNN` stands for a byte. */
-function zeekRows(path: string): Record<string, string>[] {
-  const lines = readFileSync(path, 'utf8').split('\n')
-  const names = lines.find((line) => line.includes('frontend_arg'))?.split('\t') ?? []
-  return lines
-    .filter((line) => line !== '' && !line.startsWith('#') && !line.includes('frontend_arg'))
-    .map((line) => {
-      const values = line.split('\t')
-      const text = (value: string) =>
-        value.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-      return Object.fromEntries(names.map((name, i) => [name, text(values[i] ?? '-')]))
-    })
-}
 
 /**
  * By definition: a Terminate message asks for nothing and gets no answer, so that it is no flow; the connection's row tells
@@ -77,21 +56,6 @@ test('Zeek: every row of its postgresql.log, and no other', { skip }, async (t) 
   assert.equal(counts.extra, 0)
 })
 
-/** The fields of each `match` of a suricata-verify test, as far as they are scalars. */
-function suricataMatches(path: string): Record<string, string>[] {
-  return readFileSync(path, 'utf8')
-    .split(/^- filter:/m)
-    .slice(1)
-    .map((block) => {
-      const fields: Record<string, string> = {}
-      for (const line of block.replace(/\n {8,}(?! *[a-z_.[\]0-9]+:)(\S)/g, ' $1').split('\n')) {
-        const match = /^ +([a-z][a-z0-9_.[\]]*): (.*)$/.exec(line)
-        if (match !== null) fields[match[1]] = match[2].trim().replace(/^(['"])(.*)\1$/, '$2')
-      }
-      return fields
-    })
-}
-
 /** Does a flow say what Suricata says of the transaction? Its data_size is the size of the values. */
 function agrees(flow: Flow, fields: Record<string, string>): boolean {
   const { attrs } = flow
@@ -114,15 +78,13 @@ function agrees(flow: Flow, fields: Record<string, string>): boolean {
 test('Suricata: queries with rows, sizes, tags and errors', { skip }, async (t) => {
   const counts = { expected: 0, found: 0 }
   for (const { fullPath, path } of corpusFiles('postgresql')) {
-    for (const file of beside(fullPath, /test\.yaml$/)) {
-      const flows = await flowsOf(fullPath)
-      for (const fields of suricataMatches(file)) {
-        // Alerts tell the same transaction again, some in the direction of its answer.
-        if (fields['pgsql.request.simple_query'] === undefined) continue
-        counts.expected += 1
-        if (flows.some((flow) => agrees(flow, fields))) counts.found += 1
-        else t.diagnostic(`missing ${path}: ${JSON.stringify(fields)}`)
-      }
+    const flows = await flowsOf(fullPath)
+    for (const { fields } of suricataMatches(fullPath)) {
+      // Alerts tell the same transaction again, some in the direction of its answer.
+      if (fields['pgsql.request.simple_query'] === undefined) continue
+      counts.expected += 1
+      if (flows.some((flow) => agrees(flow, fields))) counts.found += 1
+      else t.diagnostic(`missing ${path}: ${JSON.stringify(fields)}`)
     }
   }
   t.diagnostic(`PostgreSQL, Suricata transactions: ${JSON.stringify(counts)}`)
@@ -133,13 +95,10 @@ test('Suricata: queries with rows, sizes, tags and errors', { skip }, async (t) 
 test('tshark: every query and every command tag', { skip }, async (t) => {
   const counts = { queries: 0, queriesFound: 0, tags: 0, tagsFound: 0 }
   for (const { fullPath, path } of corpusFiles('postgresql')) {
-    const list = `${fullPath}.tshark.jsonl`
-    if (!existsSync(list)) continue
     const flows = await flowsOf(fullPath)
     const queries = flows.map(({ resource }) => resource)
     const tags = flows.flatMap(({ attrs }) => (attrs['postgresql.command_tag'] ?? '').split('; '))
-    for (const line of readFileSync(list, 'utf8').split('\n').filter(Boolean)) {
-      const frame = JSON.parse(line) as Record<string, string[] | undefined>
+    for (const frame of tsharkFrames(fullPath)) {
       for (const query of frame['pgsql.query'] ?? []) {
         counts.queries += 1
         const at = queries.indexOf(query)
@@ -171,14 +130,9 @@ test('a startup packet that is none is not claimed', { skip }, async () => {
 })
 
 test('no other capture is called PostgreSQL', { skip }, async (t) => {
-  const groups = new Set<string>()
-  for (const line of readFileSync(join(CORPUS, 'INDEX.tsv'), 'utf8').split('\n').slice(1)) {
-    const group = line.split('\t')[4]
-    if (group && group !== 'postgresql') groups.add(group)
-  }
   let files = 0
   const claims: string[] = []
-  for (const { fullPath, path } of corpusFiles(...groups)) {
+  for (const { fullPath, path } of corpusFiles(...corpusGroups().filter((group) => group !== 'postgresql'))) {
     files += 1
     const { connections, broken, decoderFailures } = await decodeCapture(fullPath)
     assert.equal(broken, null, path)
@@ -188,24 +142,4 @@ test('no other capture is called PostgreSQL', { skip }, async (t) => {
   t.diagnostic(`PostgreSQL: ${files} captures of others, ${claims.length} claims`)
   assert.ok(files > 500)
   assert.deepEqual(claims, [])
-})
-
-test('one random piece lost', { skip }, async (t) => {
-  const streams = await corpusStreams('postgresql', 'postgresql')
-  const result = loseOnePiece(streams)
-  t.diagnostic(`PostgreSQL, ${result.figures}`)
-  assert.ok(result.losses > 200)
-  assert.deepEqual(result.faults, { invented: 0, mispaired: 0, overstated: 0 }, result.examples.join('\n'))
-  assert.equal(result.changedBefore, 0, result.examples.join('\n'))
-  // Kept apart, not lost: of short captures the last exchange, which nothing confirms, and what stands beside a login.
-  assert.ok(result.untouchedKept >= result.untouched * 0.98, result.figures)
-  assert.ok(result.nextDecoded >= result.next * 0.99, `${result.figures}\n${result.examples.join('\n')}`)
-})
-
-test('joined late', { skip }, async (t) => {
-  const result = joinLate(await corpusStreams('postgresql', 'postgresql'))
-  t.diagnostic(`PostgreSQL, ${result.figures}`)
-  assert.ok(result.joins > 1000)
-  assert.deepEqual(result.faults, { invented: 0, mispaired: 0, overstated: 0 }, result.examples.join('\n'))
-  assert.ok(result.laterKept >= result.later * 0.95, result.figures)
 })

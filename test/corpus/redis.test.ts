@@ -1,11 +1,11 @@
 /** Redis of real captures against Zeek's baselines. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename } from 'node:path'
 import { test } from 'node:test'
 import type { Flow } from '../../services/core/flow.js'
 import { corpusFiles, NO_CORPUS } from './corpus.js'
 import { decodeCapture } from './decode_capture.js'
+import { beside, zeekRows } from './expected.js'
 
 const skip = NO_CORPUS
 
@@ -16,18 +16,11 @@ interface Row {
   readonly success: string
 }
 
-function zeekRows(path: string): Row[] {
-  const rows: Row[] = []
-  let fields: string[] = []
-  for (const line of readFileSync(path, 'utf8').split('\n')) {
-    if (line.startsWith('#fields')) fields = line.split('\t').slice(1)
-    if (line === '' || line.startsWith('#')) continue
-    const values = line.split('\t')
-    const get = (name: string) => values[fields.indexOf(name)] ?? '-'
-    rows.push({ command: get('cmd.name'), key: get('cmd.key').replace(/^-$/, ''), success: get('success') })
-  }
-  return rows
-}
+const rowOf = (row: Record<string, string>): Row => ({
+  command: row['cmd.name'] ?? '-',
+  key: (row['cmd.key'] ?? '-').replace(/^-$/, ''),
+  success: row.success ?? '-',
+})
 
 /**
  * Where a baseline differs by definition, or shows limits that its test has set on purpose:
@@ -54,11 +47,9 @@ test('Zeek: every command of its redis.log with its key and success, in order, a
   let total = 0
   for (const file of corpusFiles('redis')) {
     const name = basename(file.path)
-    const logs = readdirSync(dirname(file.fullPath)).filter(
-      (log) => log.startsWith(`${name}.zeek.`) && /redis[^/]*\.log$/.test(log) && /redis(-default)?\.log$/.test(log),
-    )
+    const logs = beside(file.fullPath, /redis(-default)?\.log$/)
     for (const log of logs.filter((each) => !NOT_COMPARED.test(each))) {
-      let rows = zeekRows(join(dirname(file.fullPath), log))
+      let rows = zeekRows(log).map(rowOf)
       if (name.startsWith('excessive')) rows = rows.map((row) => ({ ...row, command: 'PING' }))
       const { flows } = await decodeCapture(file.fullPath)
       const ours = flows.filter(isCommand).map(asZeek)
