@@ -117,7 +117,10 @@ export class ResponseSide extends MessageSide {
     const body = this.body
     if (upgrade || (method === 'CONNECT' && status >= 200 && status < 300)) {
       body.none()
-      this.switchesTo(status === 101 ? followsUpgrade(head.upgrade || (asked ?? ''), pending.alone) : '', exchange)
+      this.switchesTo(
+        status === 101 ? followsUpgrade(head.upgrade || (asked ?? ''), asked === undefined) : '',
+        exchange,
+      )
     } else if (method === 'HEAD' || status === 101 || status === 204 || status === 304) body.none()
     else if (head.chunked) body.chunks()
     else if (head.otherCoding || head.contentLength === NO_LENGTH) body.toEnd()
