@@ -27,7 +27,21 @@ export interface ReplayRequest {
   readonly trailUs: number
   readonly filter: ReplayFilter
   readonly decoderVersion: string
+  readonly blocks: ReplayBlocks
 }
+
+/**
+ * Where a part is cut into blocks. Frozen with the replay: all who ever work on it must cut it alike, or a block that is
+ * inserted again is another one.
+ */
+export interface ReplayBlocks {
+  /** Large enough for the store, small enough for memory. */
+  readonly rows: number
+  /** Of segments; where few rows are kept a block ends there, so that there is a place to go on from. */
+  readonly inputBytes: number
+}
+
+export const REPLAY_BLOCKS: ReplayBlocks = { rows: 20_000, inputBytes: 32 << 20 }
 
 /** `open` is waiting or running; which, its parts say. */
 export type ReplayState = 'open' | 'done' | 'failed' | 'cancelled' | 'removed'
@@ -88,6 +102,8 @@ export interface ReplayPartRow {
   unreadable: number
   /** Connections that were open before the first segment that was read. */
   joined: number
+  /** Connections of the window that were open where reading ended. */
+  open: number
   lost_before: number
   /** Time spent so far, all attempts. */
   busy_us: number
@@ -125,6 +141,7 @@ export const REPLAY_PART_COLUMNS: Readonly<Record<keyof ReplayPartRow, ColumnKin
   connections: 'u64',
   unreadable: 'u64',
   joined: 'u64',
+  open: 'u64',
   lost_before: 'u64',
   busy_us: 'u64',
   checkpoint: 'text',

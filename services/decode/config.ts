@@ -29,7 +29,10 @@ export type DecodeConfig = SectionOf<typeof DECODE_KEYS>
 export const DECODE_CONFIG = { kafka: KAFKA_KEYS, decode: DECODE_KEYS, operations: operationsKeys(9702), log: LOG_KEYS }
 
 /** The policy in effect. Throws `BAD_POLICY`, and what `readText` throws. */
-export function decodePolicy(config: DecodeConfig, readText: (path: string) => string): PolicyConfig {
+export function decodePolicy(
+  config: Pick<DecodeConfig, 'policyFile' | 'principalKey'>,
+  readText: (path: string) => string,
+): PolicyConfig {
   const { policyFile, principalKey } = config
   const policy = policyFile === '' ? defaultPolicy('metadata') : parsePolicy(readText(policyFile), policyFile)
   return principalKey === '' ? policy : { ...policy, principalKey }

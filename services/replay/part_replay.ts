@@ -15,7 +15,7 @@ import { AvroInput } from '../core/wire/avro.js'
 import { decodeSegmentBatch, readSegmentBatch } from '../core/wire/segment_batch.js'
 import { DecodePipeline } from '../decode/pipeline.js'
 import type { FlowPolicy } from '../decode/policy.js'
-import { Block, type ReplayLimits } from './block.js'
+import { Block } from './block.js'
 import { RowFilter } from './filter.js'
 import type { ReplayMetrics } from './metrics.js'
 import { PipelineState } from './pipeline_state.js'
@@ -31,7 +31,8 @@ export interface PartReplayOptions {
   readonly policy: FlowPolicy
   readonly pods: PodDirectory | null
   readonly metrics: ReplayMetrics
-  readonly limits: ReplayLimits
+  /** Between two checkpoints; each holds all open connections. */
+  readonly checkpointUs: number
   /** Told what went wrong and is tried again. */
   readonly onRetry?: (error: unknown) => void
 }
@@ -135,7 +136,7 @@ export class PartReplay {
           for (const piece of pieces) {
             this.#take(piece)
             this.#row.next = piece.next
-            if (this.#block.isFull(this.#options.limits)) await this.#cut()
+            if (this.#block.isFull(this.#replay.request.blocks)) await this.#cut()
           }
           // Where the log is in memory or in the page cache nothing else would ever get a turn.
           await setImmediate()
@@ -182,7 +183,9 @@ export class PartReplay {
   #end(): void {
     if (this.#part.endsForGood) this.#pipeline.finish()
     for (const row of this.#pipeline.openRows()) {
-      if (this.#filter.connection(row)) this.#block.connections.push(row)
+      if (!this.#filter.connection(row)) continue
+      this.#block.connections.push(row)
+      this.#row.open += 1
     }
     this.#count(this.#block)
   }
@@ -207,7 +210,7 @@ export class PartReplay {
     this.#state.take(this.#pipeline.takeCheckpoint())
     const now = this.#options.clock.nowUs()
     const checkpoint =
-      now - this.#savedUs < this.#options.limits.checkpointUs ? null : this.#state.blob(this.#pipeline.saveClock())
+      now - this.#savedUs < this.#options.checkpointUs ? null : this.#state.blob(this.#pipeline.saveClock())
     if (checkpoint !== null) this.#savedUs = now
     const row = checkpoint === null ? null : { ...this.#row, checkpoint }
     await this.#writing
@@ -262,6 +265,7 @@ function firstRow({ id, generation }: Replay, part: ReplayPart, nowUs: number): 
     connections: 0,
     unreadable: 0,
     joined: 0,
+    open: 0,
     lost_before: part.lostBeforeUs,
     busy_us: 0,
     checkpoint: '',

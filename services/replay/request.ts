@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { addressToBytes, addressToText } from '../core/address.js'
 import { KlartextError, UsageError } from '../core/errors.js'
 import { DECODER_VERSION } from '../core/flow.js'
-import type { ReplayFilter, ReplayRequest } from '../core/replay.js'
+import { REPLAY_BLOCKS, type ReplayBlocks, type ReplayFilter, type ReplayRequest } from '../core/replay.js'
 
 /** Warm-up: longer than most requests and idle pooled connections take between two of them. */
 export const LEAD_US = 120e6
@@ -32,11 +32,20 @@ export interface Asked {
   readonly leadUs?: number
   readonly trailUs?: number
   readonly filter?: Partial<ReplayFilter>
+  readonly blocks?: ReplayBlocks
 }
 
 /** Throws UsageError that names what is wrong. */
 export function replayRequest(asked: Asked): ReplayRequest {
-  const { archive = '', fromUs, toUs, leadUs = LEAD_US, trailUs = TRAIL_US, filter = {} } = asked
+  const {
+    archive = '',
+    fromUs,
+    toUs,
+    leadUs = LEAD_US,
+    trailUs = TRAIL_US,
+    filter = {},
+    blocks = REPLAY_BLOCKS,
+  } = asked
   if (!(fromUs < toUs)) throw new UsageError('a replay needs a window that begins before it ends')
   return {
     archive,
@@ -53,6 +62,7 @@ export function replayRequest(asked: Asked): ReplayRequest {
       connIds: sorted(filter.connIds, connId),
     },
     decoderVersion: DECODER_VERSION,
+    blocks,
   }
 }
 

@@ -12,7 +12,6 @@ import type { Store } from '../core/ports/store.js'
 import type { Protocol } from '../core/protocol.js'
 import type { ReplayRequest } from '../core/replay.js'
 import type { FlowPolicy } from '../decode/policy.js'
-import { REPLAY_LIMITS, type ReplayLimits } from './block.js'
 import { parseJobName } from './job_name.js'
 import { ReplayMetrics } from './metrics.js'
 import { PartReplay, type PartReplayOptions } from './part_replay.js'
@@ -30,7 +29,7 @@ export interface ReplayWorkerOptions {
   /** Where the segments of a request are. */
   readonly log: (request: ReplayRequest) => SegmentLog
   readonly pods?: () => Promise<PodDirectory>
-  readonly limits?: ReplayLimits
+  readonly checkpointUs?: number
   /** Parts at a time; each takes a core. */
   readonly concurrency?: number
   /** Between two looks for replays that wait in the store and not in the queue. */
@@ -39,12 +38,15 @@ export interface ReplayWorkerOptions {
   readonly cancelMs?: number
   /** Told what went wrong. */
   readonly onError?: (error: unknown) => void
+  /** Called again and again while it lives. */
+  readonly onProgress?: () => void
 }
 
 /** Of the job queue. */
 export const REPLAY_QUEUE = 'klartext-replay'
 const LOOK_MS = 10_000
 const CANCEL_MS = 1_000
+const CHECKPOINT_US = 2e6
 const RETRY_MS = 1_000
 
 export class ReplayWorker {
@@ -53,6 +55,7 @@ export class ReplayWorker {
   readonly metrics = new ReplayMetrics()
   #looking: Promise<void> | null = null
   readonly #stopping = new AbortController()
+  readonly #running = new Set<string>()
 
   constructor(options: ReplayWorkerOptions) {
     this.#options = options
@@ -63,6 +66,16 @@ export class ReplayWorker {
     const { queue, concurrency = 1 } = this.#options
     await queue.work(concurrency, (name, signal) => this.#run(name, signal))
     this.#looking = this.#look()
+  }
+
+  /** Until `stop`. */
+  async run(): Promise<void> {
+    await this.#looking
+  }
+
+  /** Names of the parts that run here. */
+  get running(): string[] {
+    return [...this.#running]
   }
 
   /** Parts that run here are given back; another worker goes on from their checkpoints. */
@@ -87,6 +100,7 @@ export class ReplayWorker {
       } catch (error) {
         this.#report(error)
       }
+      this.#options.onProgress?.()
       await clock.sleep(lookMs, signal).catch(() => {})
     }
   }
@@ -105,6 +119,8 @@ export class ReplayWorker {
     const signal = AbortSignal.any([stop, cancel.signal])
     const watching = this.#watch(replay, cancel, signal)
     this.metrics.started += 1
+    this.#running.add(name)
+    this.metrics.running = this.#running.size
     try {
       if (replay.request.decoderVersion !== DECODER_VERSION) throw otherDecoder(replay)
       await PartReplay.run(await this.#partOptions(replay), replay, part, signal)
@@ -113,6 +129,8 @@ export class ReplayWorker {
     } catch (error) {
       await this.#failed(replay, error, stop)
     } finally {
+      this.#running.delete(name)
+      this.metrics.running = this.#running.size
       cancel.abort()
       await watching
     }
@@ -129,7 +147,7 @@ export class ReplayWorker {
       policy,
       pods: pods === undefined ? null : await pods(),
       metrics: this.metrics,
-      limits: this.#options.limits ?? REPLAY_LIMITS,
+      checkpointUs: this.#options.checkpointUs ?? CHECKPOINT_US,
       onRetry: (error: unknown) => this.#report(error),
     }
   }

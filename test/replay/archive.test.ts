@@ -21,7 +21,17 @@ import { flowCondition } from '../../services/replay/filter.js'
 import { type Replay, ReplayRegistry } from '../../services/replay/registry.js'
 import { type Asked, replayRequest, replayTables } from '../../services/replay/request.js'
 import { cancelReplay, removeReplay, submitReplay } from '../../services/replay/submit.js'
-import { openStore, replayWorker, rows, runLive, send, timedTraffic, until, writeArchive } from './harness.js'
+import {
+  openStore,
+  replayWorker,
+  rows,
+  runLive,
+  SMALL_BLOCKS,
+  send,
+  timedTraffic,
+  until,
+  writeArchive,
+} from './harness.js'
 
 const WORKER = fileURLToPath(new URL('killed_worker.js', import.meta.url))
 /** Where bytes are in klartext.segments: archives have no offsets. */
@@ -129,7 +139,7 @@ test('the same request is the same replay; two at once are one', async () => {
 })
 
 test('a replay worker that is killed again and again: each row is there once', async (t) => {
-  const { replay } = await submitReplay(ask({ fromUs: 2 }), log, registry, null)
+  const { replay } = await submitReplay(ask({ fromUs: 2, blocks: SMALL_BLOCKS }), log, registry, null)
   const random = new Random(5)
   let kills = 0
   for (let isDone = false; !isDone; ) {
@@ -150,7 +160,7 @@ test('a replay worker that is killed again and again: each row is there once', a
 })
 
 test('cancelled on the way, submitted again, removed, and once more', async () => {
-  const request = ask({ fromUs: 3 })
+  const request = ask({ fromUs: 3, blocks: SMALL_BLOCKS })
   const queue = new LocalJobs((_name, error) => assert.fail(String(error)))
   // Reading takes its time, so that there is a way to be stopped on.
   const slow = Object.create(log, {

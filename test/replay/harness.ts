@@ -11,14 +11,13 @@ import type { JobQueue } from '../../services/core/ports/jobs.js'
 import type { SegmentLog } from '../../services/core/ports/segment_log.js'
 import type { Store } from '../../services/core/ports/store.js'
 import { Random } from '../../services/core/random.js'
-import type { ReplayRequest } from '../../services/core/replay.js'
+import type { ReplayBlocks, ReplayRequest } from '../../services/core/replay.js'
 import { Segment, SegmentFlag } from '../../services/core/segment.js'
 import { TOPICS } from '../../services/core/topics.js'
 import { decodeSegmentBatch, SegmentBatchWriter } from '../../services/core/wire/segment_batch.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
 import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
 import { DecodeWorker } from '../../services/decode/worker.js'
-import { REPLAY_LIMITS, type ReplayLimits } from '../../services/replay/block.js'
 import { ReplayWorker } from '../../services/replay/worker.js'
 import { Sink } from '../../services/sink/sink.js'
 import { seededTraffic } from '../sim/traffic.js'
@@ -109,20 +108,26 @@ export async function runLive(bus: Bus, store: Store, end: 'open' | 'over'): Pro
   await sink.start()
   await worker.start()
   const running = [worker.run(), sink.run()]
-  while (!(await allDecoded(bus))) await SYSTEM_CLOCK.sleep(50)
+  await until('all is decoded', () => isConsumed(bus, 'klartext-decode', TOPICS.segments))
   await (end === 'open' ? worker.stop() : worker.drain())
+  for (const topic of [TOPICS.flows, TOPICS.connections]) {
+    await until(`${topic} is stored`, () => isConsumed(bus, 'klartext-sink', topic))
+  }
   await sink.drain()
   await Promise.all(running)
 }
 
-/** All messages of klartext.segments are committed by the decode workers. */
-async function allDecoded(bus: Bus): Promise<boolean> {
-  const reader = await bus.consumer('klartext-decode')
+/** The group has committed all that can be read of the topic, with nothing in hand. */
+async function isConsumed(bus: Bus, group: string, topic: string): Promise<boolean> {
+  const reader = await bus.consumer(group)
   try {
-    for (let partition = 0; partition < (await bus.partitions(TOPICS.segments)); partition++) {
-      const end = await bus.endOffset(TOPICS.segments, partition)
-      const { offset } = await reader.committed({ topic: TOPICS.segments, partition })
-      if (end > 0n && offset < end) return false
+    for (let partition = 0; partition < (await bus.partitions(topic)); partition++) {
+      let last = -1n
+      await bus.readAll(topic, partition, (records) => {
+        last = records.at(-1)?.offset ?? last
+      })
+      const { offset, metadata } = await reader.committed({ topic, partition })
+      if (last >= 0n && (offset <= last || metadata !== '')) return false
     }
     return true
   } finally {
@@ -157,13 +162,12 @@ export async function rows(
 }
 
 /** Small, so that there is much to go wrong between two blocks. */
-export const SMALL_BLOCKS: ReplayLimits = { blockRows: 150, blockInputBytes: 40_000, checkpointUs: 0 }
+export const SMALL_BLOCKS: ReplayBlocks = { rows: 150, inputBytes: 40_000 }
 
 export function replayWorker(
   store: Store,
   queue: JobQueue,
   log: (request: ReplayRequest) => SegmentLog,
-  limits: ReplayLimits = REPLAY_LIMITS,
   onError: (error: unknown) => void = () => {},
 ): ReplayWorker {
   return new ReplayWorker({
@@ -174,7 +178,7 @@ export function replayWorker(
     policy: policy(),
     takes: () => true,
     log,
-    limits,
+    checkpointUs: 0,
     lookMs: 200,
     cancelMs: 50,
     onError,

@@ -3,12 +3,12 @@ import { ArchiveSegmentLog } from '../../services/adapters/archive/segment_log.j
 import { ChdbStore } from '../../services/adapters/chdb/store.js'
 import { LocalJobs } from '../../services/adapters/memory/local_jobs.js'
 import type { ReplayRequest } from '../../services/core/replay.js'
-import { replayWorker, SMALL_BLOCKS } from './harness.js'
+import { replayWorker } from './harness.js'
 
 const store = ChdbStore.join(process.argv[2])
 if (store === null) throw new Error('nobody holds the store')
 const log = ({ archive }: ReplayRequest) => new ArchiveSegmentLog(archive)
-const worker = replayWorker(store, new LocalJobs(() => {}), log, SMALL_BLOCKS)
+const worker = replayWorker(store, new LocalJobs(() => {}), log)
 await worker.start()
 process.send?.('started')
 while ((await worker.registry.list()).some(({ state }) => state === 'open')) {

@@ -13,6 +13,7 @@ export interface Totals {
   readonly bytes: number
   readonly unreadable: number
   readonly joined: number
+  readonly open: number
   readonly busyUs: number
   readonly partsDone: number
   readonly started: boolean
@@ -31,6 +32,7 @@ export function totals(replay: Replay, rows: readonly ReplayPartRow[]): Totals {
     bytes: sum(({ bytes }) => bytes),
     unreadable: sum(({ unreadable }) => unreadable),
     joined: sum(({ joined }) => joined),
+    open: sum(({ open }) => open),
     busyUs: sum(({ busy_us }) => busy_us),
     partsDone: rows.filter(({ done }) => done === 1).length,
     started: rows.length > 0,
@@ -62,12 +64,21 @@ export function losses(replay: Replay, rows: readonly ReplayPartRow[]): string[]
 
 /** What is no loss, but must be known to read the result right. */
 export function notes(replay: Replay, rows: readonly ReplayPartRow[]): string[] {
-  const { joined } = totals(replay, rows)
-  if (joined === 0) return []
-  return [
-    `${joined} connections were open before the first segment that was read: their flows count from 0, and what depends on ` +
-      'what was said before is missing; a longer --lead may help',
-  ]
+  const { joined, open } = totals(replay, rows)
+  const lines: string[] = []
+  if (joined > 0) {
+    lines.push(
+      `${joined} connections were open before the first segment that was read: their flows count from 0, and what depends ` +
+        'on what was said before is missing; a longer --lead may help',
+    )
+  }
+  if (open > 0) {
+    lines.push(
+      `${open} connections were open where reading ended: what was asked and not yet answered there is no flow; a longer ` +
+        '--trail may help',
+    )
+  }
+  return lines
 }
 
 /** Of a replay that is over. */
