@@ -42,6 +42,8 @@ export class DecodeWorker {
   #joined = false
   /** What the last poll failed with. */
   #trouble: unknown = null
+  /** How often a partition was taken: what was polled before says nothing of what it goes on from. */
+  #takes = 0
   #ticked = 0
   #retryAt = 0
   #stopping = false
@@ -104,6 +106,7 @@ export class DecodeWorker {
 
   async #take(partition: number): Promise<void> {
     const consumer = this.#consumer as BusConsumer
+    this.#takes += 1
     try {
       const options = { ...this.#options, metrics: this.metrics }
       this.#partitions.set(partition, await PartitionWorker.take(options, consumer, partition))
@@ -225,8 +228,9 @@ export class DecodeWorker {
   /** True where a poll of all partitions brought nothing more. */
   async #readAll(): Promise<boolean> {
     const all = this.#paused.size === 0 && this.#broken.size === 0
+    const takes = this.#takes
     const messages = await this.step(0)
-    return all && messages === 0 && this.#broken.size === 0
+    return all && messages === 0 && this.#takes === takes && this.#broken.size === 0
   }
 
   async #settled(): Promise<void> {

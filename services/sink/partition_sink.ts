@@ -175,6 +175,8 @@ export class PartitionSink {
     const { first, last } = block
     if (replayed) metrics.intentsReplayed += 1
     else await consumer.commit(this.#input, first, intentText({ last, epoch }))
+    // Whoever has the partition now has read the intent, or it was refused.
+    if (this.#abandoned) return
     const { topic, partition } = this.#input
     if (block.rows.length > 0) await this.#insert(block, blockToken(topic, partition, first, last, epoch))
     if (this.#abandoned) return

@@ -39,6 +39,8 @@ export class Sink {
   readonly #joined = new Set<string>()
   /** What the last poll failed with. */
   #pollFailure: unknown = null
+  /** How often a partition was taken: what was polled before says nothing of what it goes on from. */
+  #takes = 0
   #retryAt = 0
   #stopping = false
   #running: Promise<void> | null = null
@@ -115,6 +117,7 @@ export class Sink {
   async #take(target: SinkTable, partition: number): Promise<void> {
     const consumer = this.#consumer as BusConsumer
     const key = `${target.topic}/${partition}`
+    this.#takes += 1
     try {
       const { store, clock, epoch, onError } = this.#options
       const options: PartitionSinkOptions = {
@@ -232,11 +235,12 @@ export class Sink {
     this.#stopping = true
     await this.#running
     for (;;) {
-      // A poll that brings nothing while a partition is paused says nothing.
+      // A poll that brings nothing while a partition is paused says nothing, nor does one before a partition is taken again.
       const all = this.#paused.size === 0 && this.#broken.size === 0
+      const takes = this.#takes
       const records = await this.step(0)
       await this.#flushAll()
-      if (all && records === 0 && this.#broken.size === 0 && this.#idle) break
+      if (all && records === 0 && this.#takes === takes && this.#broken.size === 0 && this.#idle) break
     }
     await this.#consumer?.close()
   }

@@ -1,9 +1,12 @@
-/** A Store in an array that fails as told, with ClickHouse's rule for tokens: an insert whose token is known adds nothing. */
+/**
+ * A Store in an array that fails as told, with ClickHouse's rule for tokens: an insert whose token is known adds nothing. A
+ * rollup stands for those that views fill: it has tokens of its own, and may have missed what the table has.
+ */
 import { KlartextError } from '../../services/core/errors.js'
 import type { Store, TableName, TableRows } from '../../services/core/ports/store.js'
 
-/** before: nothing was stored; after: it was, but the answer was lost. */
-export type Failure = 'none' | 'before' | 'after'
+/** before: nothing was stored; half: the rows were, the rollup not; after: all was, but the answer was lost. */
+export type Failure = 'none' | 'before' | 'half' | 'after'
 
 export class ArrayStore implements Store {
   readonly rows: { [T in TableName]: TableRows[T][] } = {
@@ -16,7 +19,10 @@ export class ArrayStore implements Store {
     replay_parts: [],
   }
   readonly inserts: { table: TableName; token: string; count: number; fresh: boolean }[] = []
+  /** Flows by protocol and outcome. */
+  readonly rollup = new Map<string, number>()
   readonly #tokens = new Map<string, string>()
+  readonly #rollupTokens = new Set<string>()
   /** Asked before each insert. */
   fail: () => Failure = () => 'none'
 
@@ -30,6 +36,14 @@ export class ArrayStore implements Store {
     if (known === undefined) {
       this.#tokens.set(token, content)
       this.rows[table].push(...rows)
+    }
+    if (failure === 'half') throw new KlartextError('STORE_UNREACHABLE', 'it broke off', { retryable: true })
+    if (table === 'flows' && !this.#rollupTokens.has(token)) {
+      this.#rollupTokens.add(token)
+      for (const { protocol, outcome } of rows as readonly TableRows['flows'][]) {
+        const key = `${protocol} ${outcome}`
+        this.rollup.set(key, (this.rollup.get(key) ?? 0) + 1)
+      }
     }
     if (failure === 'after') throw new KlartextError('STORE_UNREACHABLE', 'the answer was lost', { retryable: true })
   }

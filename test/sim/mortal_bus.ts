@@ -1,4 +1,4 @@
-/** A bus as one process sees it: at any call the process may die (kill -9), or the call may fail, before or behind its effect. */
+/** A bus as one process sees it: at any call the process may die (kill -9), stand still, or the call may fail. */
 import { KlartextError } from '../../services/core/errors.js'
 import type {
   Bus,
@@ -8,44 +8,12 @@ import type {
   BusRecord,
   BusTransaction,
   CommittedOffset,
+  ProducerOptions,
   RecordTime,
   TopicOptions,
   TopicPartition,
 } from '../../services/core/ports/bus.js'
-import type { Random } from '../../services/core/random.js'
-
-/** Thrown where a process dies: from then on no call of it has any effect. */
-export class Killed extends Error {}
-
-export interface Odds {
-  /** Per call. */
-  die: number
-  fail: number
-}
-
-export class Life {
-  readonly #random: Random
-  readonly #odds: Odds
-  dead = false
-
-  constructor(random: Random, odds: Odds) {
-    this.#random = random
-    this.#odds = odds
-  }
-
-  async call<T>(work: () => Promise<T>): Promise<T> {
-    if (this.dead) throw new Killed()
-    const { die, fail } = this.#odds
-    const fate = this.#random.next()
-    if (fate >= die + fail) return work()
-    // Half of them behind the effect: it was done, and nobody was told.
-    const done = this.#random.chance(0.5)
-    if (done) await work()
-    if (fate >= die) throw new KlartextError('BUS_FAILED', 'the bus did not answer', { retryable: true })
-    this.dead = true
-    throw new Killed()
-  }
-}
+import type { Life } from './life.js'
 
 export class MortalBus implements Bus {
   readonly #bus: Bus
@@ -84,7 +52,7 @@ export class MortalBus implements Bus {
     return this.#life.call(() => this.#bus.readAll(topic, partition, take))
   }
 
-  async producer(options?: { transactionalId?: string }): Promise<BusProducer> {
+  async producer(options?: ProducerOptions): Promise<BusProducer> {
     return new MortalProducer(await this.#life.call(() => this.#bus.producer(options)), this.#life)
   }
 
@@ -146,6 +114,7 @@ class MortalTransaction implements BusTransaction {
 class MortalConsumer implements BusConsumer {
   readonly #consumer: BusConsumer
   readonly #life: Life
+  #assignments = 0
 
   constructor(consumer: BusConsumer, life: Life) {
     this.#consumer = consumer
@@ -153,7 +122,10 @@ class MortalConsumer implements BusConsumer {
   }
 
   subscribe(topic: string, onAssigned: (partitions: readonly number[]) => Promise<void>): Promise<void> {
-    return this.#consumer.subscribe(topic, onAssigned)
+    return this.#consumer.subscribe(topic, (partitions) => {
+      this.#assignments += 1
+      return onAssigned(partitions)
+    })
   }
 
   /** A poll that fails has brought nothing: records that were taken and not handed over would be lost to this member only. */
@@ -179,7 +151,12 @@ class MortalConsumer implements BusConsumer {
   }
 
   commit(input: TopicPartition, offset: bigint, metadata: string): Promise<void> {
-    return this.#life.call(() => this.#consumer.commit(input, offset, metadata))
+    const begun = this.#assignments
+    return this.#life.call(async () => {
+      // A commit belongs to the generation in which it was asked for, however long it is on its way.
+      if (this.#assignments !== begun) throw new KlartextError('FENCED', 'the group was divided anew')
+      await this.#consumer.commit(input, offset, metadata)
+    })
   }
 
   close(): Promise<void> {

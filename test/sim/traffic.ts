@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { partitionOf } from '../../services/core/partitioner.js'
 import type { Random } from '../../services/core/random.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
-import { ConnectionInfo, type Direction, NO_BYTES, Segment, SegmentFlag } from '../../services/core/segment.js'
+import { type ConnectionInfo, Segment, SegmentFlag } from '../../services/core/segment.js'
 import { SegmentBatchWriter } from '../../services/core/wire/segment_batch.js'
-import { type Golden, readGoldens } from '../../services/decode/golden/golden.js'
+import { type Golden, readGoldens, segmentsOf } from '../../services/decode/golden/golden.js'
 import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
+import { Line } from '../fakes/conversations/line.js'
+import { TALKS } from '../fakes/conversations/talks.js'
 
 export interface Published {
   readonly partition: number
@@ -14,13 +16,8 @@ export interface Published {
 }
 
 const START_US = 1_790_000_000_000_000
-const MEAN_SEGMENT_BYTES = 90
-
-interface Said {
-  readonly direction: Direction
-  readonly bytes: Buffer
-  readonly closes: boolean
-}
+const TURNS_MAX = 14
+const PIECE_BYTES_MAX = 180
 
 let goldens: Golden[] | null = null
 
@@ -30,8 +27,8 @@ function goldenPool(): Golden[] {
 }
 
 /**
- * `connections` conversations: HTTP/1 with keep-alive, and the golden conversations of every protocol there is. A real
- * store forgets flows of long ago: for one `startUs` is to be now.
+ * `connections` conversations: of the four protocols with the most state, and the golden ones of every protocol there is. A
+ * real store forgets flows of long ago: for one `startUs` is to be now.
  */
 export function seededTraffic(
   random: Random,
@@ -69,51 +66,61 @@ export function seededTraffic(
 }
 
 function conversation(random: Random, number: number): Segment[] {
-  const info = new ConnectionInfo((BigInt(number + 1) * 0x9e3779b97f4a7c15n) & 0xffff_ffff_ffff_ffffn)
-  Object.assign(info, { clientIp: '10.0.0.1', clientPort: 10_000 + number, serverIp: '10.0.0.2', serverPort: 80 })
-  const golden = random.chance(0.3) ? random.pick(goldenPool()) : null
-  if (golden !== null) info.transport = golden.transport
-  const said = golden?.wire ?? keepAlive(random, number)
-  const whole = info.transport === 'udp'
-  const positions = [0, 0]
-  const segments: Segment[] = []
-  let lost = false
-  for (const { direction, bytes, closes } of said) {
-    for (let at = 0; at < bytes.length; ) {
-      const size = whole ? bytes.length : Math.min(bytes.length - at, 1 + random.below(2 * MEAN_SEGMENT_BYTES))
-      const payload = bytes.subarray(at, at + size)
-      if (random.chance(0.01)) lost = true
-      else {
-        const flags = lost ? SegmentFlag.GAP_BEFORE : 0
-        segments.push(new Segment(info, direction, positions[direction], size, payload, 0, 0, flags))
-        lost = false
-      }
-      positions[direction] += size
-      at += size
+  const segments = random.chance(0.2) ? golden(random, number) : talk(random, number)
+  const isWhole = segments[0]?.connection.transport === 'udp'
+  const kept: Segment[] = []
+  const lost = [false, false]
+  for (const segment of segments) {
+    const { direction, length, flags } = segment
+    if (length > 0 && random.chance(0.008)) {
+      lost[direction] = true
+      continue
     }
-    if (closes) segments.push(end(info, direction, positions))
+    // An end of which nobody was told.
+    if ((flags & SegmentFlag.CLOSE) !== 0 && random.chance(0.2)) continue
+    kept.push(lost[direction] ? told(segment) : segment)
+    lost[direction] = false
   }
   // Two calls that overlapped: the later bytes come first.
-  for (let i = 1; i < segments.length; i++) {
-    if (!whole && random.chance(0.02)) [segments[i - 1], segments[i]] = [segments[i], segments[i - 1]]
+  for (let i = 1; i < kept.length; i++) {
+    if (!isWhole && random.chance(0.02)) [kept[i - 1], kept[i]] = [kept[i], kept[i - 1]]
   }
-  if (random.chance(0.6)) segments.push(end(info, 0, positions), end(info, 1, positions))
+  return kept
+}
+
+function talk(random: Random, number: number): Segment[] {
+  const line = new Line(random, TALKS[number % TALKS.length], number, 1 + random.below(TURNS_MAX))
+  const segments: Segment[] = []
+  for (let segment = line.next(0); segment !== null; segment = line.next(0)) segments.push(segment)
   return segments
 }
 
-function end(info: ConnectionInfo, direction: Direction, positions: readonly number[]): Segment {
-  return new Segment(info, direction, positions[direction], 0, NO_BYTES, 0, 0, SegmentFlag.CLOSE)
+function golden(random: Random, number: number): Segment[] {
+  const played = random.pick(goldenPool())
+  const { info } = new Line(random, 'http1', number, 0)
+  info.transport = played.transport
+  return segmentsOf(played).flatMap((segment) =>
+    played.transport === 'udp' ? [moved(segment, info)] : cut(moved(segment, info), random),
+  )
 }
 
-function keepAlive(random: Random, number: number): Said[] {
-  const said: Said[] = []
-  for (let i = 0, count = 1 + random.below(12); i < count; i++) {
-    const body = 'b'.repeat(random.below(300))
-    const request = `POST /c${number}/e${i} HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body}`
-    const answer = 'a'.repeat(random.below(400))
-    const response = `HTTP/1.1 ${random.pick([200, 404, 500])} X\r\nContent-Length: ${answer.length}\r\n\r\n${answer}`
-    said.push({ direction: 0, bytes: Buffer.from(request), closes: false })
-    said.push({ direction: 1, bytes: Buffer.from(response), closes: false })
+function moved({ direction, position, length, payload, flags }: Segment, info: ConnectionInfo): Segment {
+  return new Segment(info, direction, position, length, payload, 0, 0, flags)
+}
+
+function told({ connection, direction, position, length, payload, flags }: Segment): Segment {
+  return new Segment(connection, direction, position, length, payload, 0, 0, flags | SegmentFlag.GAP_BEFORE)
+}
+
+/** In pieces of any size. */
+function cut(segment: Segment, random: Random): Segment[] {
+  const { connection, direction, position, payload, flags } = segment
+  if (payload.length === 0) return [segment]
+  const pieces: Segment[] = []
+  for (let at = 0; at < payload.length; ) {
+    const piece = payload.subarray(at, at + 1 + random.below(PIECE_BYTES_MAX))
+    pieces.push(new Segment(connection, direction, position + at, piece.length, piece, 0, 0, flags))
+    at += piece.length
   }
-  return said
+  return pieces
 }

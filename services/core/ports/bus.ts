@@ -43,6 +43,15 @@ export interface RecordTime {
   readonly timestampMs: number
 }
 
+export interface ProducerOptions {
+  readonly transactionalId?: string
+  /**
+   * A send goes on until it is stored or the producer is closed, however long the bus is away, and what is sent is stored
+   * once. Without it a send gives up in the end, and nobody knows whether it was stored. Told of what is tried again.
+   */
+  readonly onRetry?: (error: unknown) => void
+}
+
 export interface Bus {
   /** Making a topic that is there with as many partitions does nothing. Throws `TOPIC_EXISTS` where it has another number. */
   createTopic(topic: string, partitions: number, options?: TopicOptions): Promise<void>
@@ -66,7 +75,7 @@ export interface Bus {
    * state back. What a fenced producer had committed before is among them.
    */
   readAll(topic: string, partition: number, take: (records: readonly BusRecord[]) => void): Promise<void>
-  producer(options?: { transactionalId?: string }): Promise<BusProducer>
+  producer(options?: ProducerOptions): Promise<BusProducer>
   /** Records of committed transactions only, never those of open or aborted ones. */
   consumer(groupId: string): Promise<BusConsumer>
   close(): Promise<void>
@@ -96,7 +105,11 @@ export interface BusConsumer {
   pause(input: TopicPartition): void
   resume(input: TopicPartition): void
   committed(input: TopicPartition): Promise<CommittedOffset>
-  /** Commits outside a transaction. Throws `FENCED` when the partition now belongs to another member. */
+  /**
+   * Commits outside a transaction. Throws `FENCED` when the partition now belongs to another member, and when the group is
+   * divided anew before the commit has come through: it belongs to the assignment in which it was asked for, and whoever has
+   * read the offset in a later one will never see it change.
+   */
   commit(input: TopicPartition, offset: bigint, metadata: string): Promise<void>
   close(): Promise<void>
 }

@@ -384,12 +384,15 @@ export class PairingByOrder {
     out.number(this.#aloneUs)
     out.number(this.#begun)
     const all = this.#all()
-    if (response !== null && !all.includes(response)) all.push(response)
+    // A request beside its doubtful answer is saved with it: -2.
+    const partner = this.#doubtful?.partner ?? null
+    // Messages may be under way whose exchange was handed over: their rest must still be read as theirs.
+    for (const each of [request, response]) {
+      if (each !== null && each !== partner && !all.includes(each)) all.push(each)
+    }
     out.number(all.length)
     for (const pending of all) savePending(pending, out)
     out.number(this.#open.length)
-    // A request beside its doubtful answer is saved with it: -2.
-    const partner = this.#doubtful?.partner ?? null
     out.number(request !== null && request === partner ? -2 : indexOf(all, request))
     for (const each of [response, this.#early, this.#doubtful]) out.number(indexOf(all, each))
   }
