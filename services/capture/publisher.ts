@@ -53,6 +53,7 @@ export class SegmentPublisher {
   #queues: PartitionQueue[] = []
   #queuedBytes = 0
   #waitingRows: CoverageRow[] = []
+  #reporting: Promise<void> | null = null
   #stopped = false
   #failure: unknown = null
   /** What the last request failed with. */
@@ -69,7 +70,8 @@ export class SegmentPublisher {
 
   async start(): Promise<void> {
     const { bus } = this.#options
-    this.#producer = await bus.producer()
+    // Within the producer a batch keeps its place and number however often it is sent: it is stored once.
+    this.#producer = await bus.producer({ onRetry: (error) => this.#again(error) })
     const partitions = await bus.partitions(TOPICS.segments)
     this.#queues = Array.from({ length: partitions }, () => new PartitionQueue())
   }
@@ -156,9 +158,7 @@ export class SegmentPublisher {
           this.#wake()
           return
         }
-        this.retries += 1
-        this.#trouble = error
-        this.#options.onError?.(error)
+        this.#again(error)
         await this.#options.clock.sleep(pauseMs)
         pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)
         continue
@@ -173,20 +173,44 @@ export class SegmentPublisher {
     }
   }
 
+  /** A request failed and is sent again. */
+  #again(error: unknown): void {
+    this.retries += 1
+    this.#trouble = error
+    this.#options.onError?.(error)
+  }
+
   #wake(): void {
     const waiting = this.#wakeRoom
     this.#wakeRoom = []
     for (const wake of waiting) wake()
   }
 
-  /** What was seen and not seen, to klartext.coverage, with what was left out here. Where that fails the rows wait. */
+  /**
+   * What was seen and not seen, to klartext.coverage, with what was left out here. Resolves when all that waits was sent;
+   * while the bus is away rows are taken and wait.
+   */
   async report(rows: readonly CoverageRow[], where: { cluster: string; node: string }): Promise<void> {
-    const waiting = [...this.#waitingRows, ...rows, ...this.#leftOutRows(where)].slice(-WAITING_ROWS_MAX)
-    if (waiting.length === 0) return
-    this.#waitingRows = waiting
-    const messages = waiting.map((row) => ({ key: null, value: encodeRow(row) }))
-    await (this.#producer as BusProducer).send(TOPICS.coverage, 0, messages)
-    this.#waitingRows = this.#waitingRows.slice(waiting.length)
+    this.#waitingRows = [...this.#waitingRows, ...rows, ...this.#leftOutRows(where)].slice(-WAITING_ROWS_MAX)
+    this.#reporting ??= this.#sendRows().finally(() => {
+      this.#reporting = null
+    })
+    await this.#reporting
+  }
+
+  /** One send at a time, or a row would be in two of them. */
+  async #sendRows(): Promise<void> {
+    while (this.#waitingRows.length > 0) {
+      const rows = this.#waitingRows
+      this.#waitingRows = []
+      try {
+        const messages = rows.map((row) => ({ key: null, value: encodeRow(row) }))
+        await (this.#producer as BusProducer).send(TOPICS.coverage, 0, messages)
+      } catch (error) {
+        this.#waitingRows = [...rows, ...this.#waitingRows].slice(-WAITING_ROWS_MAX)
+        throw error
+      }
+    }
   }
 
   /** What was left out since the last report: for want of room, and as our own. */

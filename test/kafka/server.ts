@@ -22,6 +22,8 @@ export const KAFKA_PASSWORD = 'klartext-secret'
 export interface KafkaOptions {
   /** For benches: the compiler that is slow to start and fast later. */
   readonly optimise?: boolean
+  /** Port that clients are told to come to, if not the plain listener's own: a proxy's. */
+  readonly advertisedPort?: number
   /** Lines of server.properties that win over those of server_properties.ts. */
   readonly properties?: Readonly<Record<string, string>>
 }
@@ -91,7 +93,13 @@ class KafkaServer implements TestKafka {
     writeFileSync(keystore, readFileSync(key, 'utf8') + this.ca)
     const users = { user: KAFKA_USER, password: KAFKA_PASSWORD }
     const properties = {
-      ...serverProperties({ folder: this.#folder, ports: this.#ports, keystore, ...users }),
+      ...serverProperties({
+        folder: this.#folder,
+        ports: this.#ports,
+        advertisedPort: this.#options.advertisedPort ?? this.#ports.plain,
+        keystore,
+        ...users,
+      }),
       ...this.#options.properties,
     }
     const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`)

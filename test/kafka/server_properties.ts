@@ -9,6 +9,8 @@ export interface KafkaPorts {
 export interface ServerPropertiesInput {
   readonly folder: string
   readonly ports: KafkaPorts
+  /** Of the plain listener, as clients are told. */
+  readonly advertisedPort: number
   /** PEM: private key, then certificate. */
   readonly keystore: string
   readonly user: string
@@ -16,7 +18,7 @@ export interface ServerPropertiesInput {
 }
 
 export function serverProperties(input: ServerPropertiesInput): Record<string, string> {
-  const { folder, ports, keystore, user, password } = input
+  const { folder, ports, advertisedPort, keystore, user, password } = input
   const at = (name: string, port: number) => `${name}://127.0.0.1:${port}`
   const clients = [at('PLAIN', ports.plain), at('SASL', ports.sasl), at('TLS', ports.tls)].join(',')
   const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule'
@@ -26,7 +28,7 @@ export function serverProperties(input: ServerPropertiesInput): Record<string, s
     'node.id': '1',
     'log.dirs': `${folder}/log`,
     listeners: `${clients},${at('CONTROLLER', ports.controller)}`,
-    'advertised.listeners': clients,
+    'advertised.listeners': clients.replace(at('PLAIN', ports.plain), at('PLAIN', advertisedPort)),
     'listener.security.protocol.map': 'PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name': 'PLAIN',
     'controller.listener.names': 'CONTROLLER',
@@ -49,6 +51,9 @@ export function serverProperties(input: ServerPropertiesInput): Record<string, s
     'group.min.session.timeout.ms': '2000',
     // The default of 10 s is how late a transaction that timed out would be undone.
     'transaction.abort.timed.out.transaction.cleanup.interval.ms': '1000',
+    // A broker that was killed is taken back once its old session is over: 9 s by default.
+    'broker.session.timeout.ms': '2000',
+    'broker.heartbeat.interval.ms': '500',
     'num.network.threads': '2',
     'num.io.threads': '4',
     'log.cleaner.dedupe.buffer.size': '2097152',

@@ -1,5 +1,5 @@
 /** Where a test finds Kafka: at KAFKA_BROKERS, or one that it starts. In CI a Kafka that does not start is a failure. */
-import { startKafka, type TestKafka } from './server.js'
+import { type KafkaOptions, startKafka, type TestKafka } from './server.js'
 
 export type FoundKafka = Pick<TestKafka, 'brokers' | 'stop'>
 
@@ -11,9 +11,9 @@ export async function findKafka(): Promise<FoundKafka | string> {
 }
 
 /** For tests that stop the server or look at its other listeners. */
-export async function ownKafka(): Promise<TestKafka | string> {
+export async function ownKafka(options: KafkaOptions = {}): Promise<TestKafka | string> {
   try {
-    return await startKafka()
+    return await startKafka(options)
   } catch (error) {
     if (process.env.CI === 'true') throw error
     return `no Kafka: ${(error as Error).message.split('\n')[0]}`

@@ -1,6 +1,14 @@
 /** The Bus on Apache Kafka (4.0 or newer; older ones from 2.5 on should do). */
 import { KlartextError } from '../../core/errors.js'
-import type { Bus, BusConsumer, BusProducer, BusRecord, RecordTime, TopicOptions } from '../../core/ports/bus.js'
+import type {
+  Bus,
+  BusConsumer,
+  BusProducer,
+  BusRecord,
+  ProducerOptions,
+  RecordTime,
+  TopicOptions,
+} from '../../core/ports/bus.js'
 import { KafkaClient } from './client.js'
 import { KafkaConsumer } from './consumer.js'
 import { errorType } from './errors.js'
@@ -109,8 +117,8 @@ export class KafkaBus implements Bus {
     return readPartition(this.#client, topic, partition, take)
   }
 
-  async producer(options: { transactionalId?: string } = {}): Promise<BusProducer> {
-    const producer = new KafkaProducer(new KafkaClient(this.#options), options.transactionalId ?? null)
+  async producer(options: ProducerOptions = {}): Promise<BusProducer> {
+    const producer = new KafkaProducer(new KafkaClient(this.#options), options)
     this.#open.add(producer)
     try {
       await producer.start()

@@ -1,6 +1,6 @@
 /** One set of connections to a Kafka: finds who serves what, tries again what may be tried again, and names errors. */
 import { KlartextError } from '../../core/errors.js'
-import { errorType, isTransient, kafkaError, rootOf } from './errors.js'
+import { errorType, isTransient, isUnanswered, kafkaError, rootOf } from './errors.js'
 import { type Broker, type Cluster, createCluster } from './kafkajs.js'
 import type { KafkaBusOptions } from './options.js'
 import { checkVersions } from './versions.js'
@@ -10,6 +10,14 @@ const BACKOFF_MS_MAX = 1_000
 /** While the transaction before is being ended; it takes milliseconds. */
 const CONCURRENT_TRANSACTION_MS = 5
 const TRANSACTION_COORDINATOR = 1
+const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION'
+
+export interface RetryOptions {
+  /** Told where a request was sent and not answered: it may have been done, or may yet be done when it arrives late. */
+  readonly onDoubt?: () => void
+  /** With it there is no end to trying but success, an error that does not pass, and `close`. */
+  readonly onRetry?: (error: KlartextError) => void
+}
 
 export class KafkaClient {
   readonly options: KafkaBusOptions
@@ -17,7 +25,9 @@ export class KafkaClient {
   readonly where: string
   readonly #cluster: Cluster
   readonly #coordinators = new Map<string, Broker>()
+  /** That kafkajs keeps metadata of, and that were there once. */
   readonly #topics = new Set<string>()
+  readonly #known = new Set<string>()
   #closed = false
 
   constructor(options: KafkaBusOptions) {
@@ -61,14 +71,16 @@ export class KafkaClient {
   }
 
   /** Runs `call` until it succeeds, `retryMs` are over or the error is no passing one. */
-  async retry<T>(doing: string, call: () => Promise<T>, retryMs = this.options.retryMs ?? 30_000): Promise<T> {
-    const until = Date.now() + retryMs
+  async retry<T>(doing: string, call: () => Promise<T>, { onDoubt, onRetry }: RetryOptions = {}): Promise<T> {
+    const until = onRetry === undefined ? Date.now() + (this.options.retryMs ?? 30_000) : Number.POSITIVE_INFINITY
     for (let waitMs = BACKOFF_MS; ; waitMs = Math.min(waitMs * 2, BACKOFF_MS_MAX)) {
       if (this.#closed) throw new KlartextError('CLOSED', 'the bus is closed')
       try {
         return await call()
       } catch (error) {
+        if (isUnanswered(error)) onDoubt?.()
         if (!isTransient(error) || Date.now() + waitMs > until) throw kafkaError(error, this.where, doing)
+        onRetry?.(kafkaError(error, this.where, doing))
         if (errorType(error) === 'CONCURRENT_TRANSACTIONS') waitMs = CONCURRENT_TRANSACTION_MS
         else this.#coordinators.clear()
         await new Promise((resolve) => setTimeout(resolve, waitMs))
@@ -93,14 +105,22 @@ export class KafkaClient {
 
   async #metadata(topic: string): Promise<readonly { partitionId: number; leader: number }[]> {
     if (!this.#topics.has(topic) || this.#cluster.brokerPool.metadata === null) {
-      await this.#cluster.addMultipleTargetTopics([topic])
+      try {
+        await this.#cluster.addMultipleTargetTopics([topic])
+      } catch (error) {
+        // A broker that has just started may not know yet what it had before.
+        if (this.#known.has(topic) || errorType(error) !== UNKNOWN_TOPIC) throw error
+        throw kafkaError(error, this.where, `topic ${topic}`)
+      }
       this.#topics.add(topic)
     }
     const found = this.#cluster.brokerPool.metadata?.topicMetadata.find((each) => each.topic === topic)
     if (found === undefined || found.partitionMetadata.length === 0) {
       this.#topics.delete(topic)
+      if (this.#known.has(topic)) throw Object.assign(new Error(`${topic} is not there`), { type: UNKNOWN_TOPIC })
       throw new KlartextError('UNKNOWN_TOPIC', `there is no topic ${topic} in Kafka at ${this.where}`)
     }
+    this.#known.add(topic)
     return found.partitionMetadata
   }
 

@@ -23,6 +23,8 @@ const FENCED = new Set([
 const MOVED = new Set([
   'NOT_LEADER_FOR_PARTITION',
   'LEADER_NOT_AVAILABLE',
+  // Of a topic that was there: client.ts tells at once of one that never was.
+  'UNKNOWN_TOPIC_OR_PARTITION',
   'REPLICA_NOT_AVAILABLE',
   'FENCED_LEADER_EPOCH',
   'UNKNOWN_LEADER_EPOCH',
@@ -72,6 +74,14 @@ export function isTransient(error: unknown): boolean {
   const { name, type, code } = rootOf(error) as KafkaFailure & { code?: unknown }
   if (type !== undefined) return MOVED.has(type)
   return CONNECTION.has(name) || code === 'ECONNREFUSED' || code === 'ECONNRESET'
+}
+
+/** True where a request was sent and its connection broke: the broker may have done it, or may yet do it when it arrives. */
+export function isUnanswered(error: unknown): boolean {
+  const { name, type, code } = rootOf(error) as KafkaFailure & { code?: unknown }
+  if (type !== undefined) return false
+  if (name === 'KafkaJSConnectionError') return code !== undefined && code !== 'ECONNREFUSED'
+  return name === 'KafkaJSConnectionClosedError' || name === 'KafkaJSRequestTimeoutError'
 }
 
 /** `doing` is a clause like `commit of orders/3`; `where` names the brokers. */

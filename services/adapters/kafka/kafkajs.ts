@@ -4,8 +4,8 @@
  * The package has been frozen since 2023 and its version is pinned, so its inner modules are as stable as its outside. This
  * is the only file that imports it; what must be repaired in it is repaired here.
  */
-
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { KAFKA_CLIENT_ID, type KafkaConnection } from './options.js'
 
 const require = createRequire(import.meta.url)
@@ -141,11 +141,23 @@ interface RequestQueue {
 }
 
 interface Connection {
+  readonly host: string
+  readonly port: number
+  connectionStatus: string
+  authenticatedAt: unknown
+  authHandlers: unknown
+  authExpectResponse: boolean
+  /** Of an answer of which the rest is still to come. */
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  readonly requestQueue: { waitForPendingRequests(): Promise<void>; destroy(): void }
+  socket?: Socket | undefined
+  connecting?: Promise<unknown> | undefined
   isConnected(): boolean
   connect(): Promise<unknown>
   disconnect(): Promise<unknown>
-  connecting?: Promise<unknown> | undefined
-  socket?: unknown
+  rejectRequests(error: Error): void
 }
 
 const ClusterOfKafkajs = require('kafkajs/src/cluster') as new (options: Record<string, unknown>) => Cluster
@@ -154,6 +166,9 @@ const { createLogger } = require('kafkajs/src/loggers') as {
 }
 const createSocketFactory = require('kafkajs/src/network/socketFactory') as () => unknown
 const queueClass = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }
+const errors = require('kafkajs/src/errors') as {
+  KafkaJSConnectionClosedError: new (message: string, where: { host: string; port: number }) => Error
+}
 const connectionClass = require('kafkajs/src/network/connection') as { prototype: Connection }
 const protocolErrors = require('kafkajs/src/protocol/error') as {
   errorCodes: { type: string; code: number; retriable: boolean; message: string }[]
@@ -190,20 +205,57 @@ queueClass.prototype.scheduleRequestTimeoutCheck = function (this: RequestQueue)
   }, TIMEOUT_CHECK_MS)
 }
 
-/** As it is published, two requests that meet a closed connection open it twice and lose one socket. */
+/** Bytes of the length before each answer. */
+const LENGTH_BYTES = 4
+
+/**
+ * As it is published, two requests that meet a closed connection open it twice and lose one socket; and what came of an
+ * answer before the old socket broke is taken for the beginning of the first answer on the new one.
+ */
 const connect = connectionClass.prototype.connect
 connectionClass.prototype.connect = function (this: Connection): Promise<unknown> {
-  this.connecting ??= connect.call(this).finally(() => (this.connecting = undefined))
+  if (this.isConnected()) return Promise.resolve(true)
+  if (this.connecting === undefined) {
+    forget(this)
+    this.connecting = connect.call(this).finally(() => (this.connecting = undefined))
+  }
   return this.connecting
 }
 
-/** As it is published, a connection that is closed again and again holds on to its dead socket and adds a listener each time. */
-const disconnect = connectionClass.prototype.disconnect
+/** Nothing of the old socket reaches the new one: neither bytes, nor events, nor requests that wait for an answer. */
+function forget(connection: Connection): void {
+  connection.socket?.destroy()
+  connection.socket = undefined
+  connection.chunks = []
+  connection.bytesBuffered = 0
+  connection.bytesNeeded = LENGTH_BYTES
+  connection.authHandlers = null
+  connection.authExpectResponse = false
+  reject(connection)
+}
+
+function reject(connection: Connection): void {
+  const { host, port } = connection
+  connection.rejectRequests(new errors.KafkaJSConnectionClosedError('Closed connection', { host, port }))
+}
+
+/**
+ * As it is published, a connection that is closed again and again holds on to its dead socket and adds a listener each time;
+ * one that is still being made is not closed, and counts as open once it stands; closing an old socket late closes the new;
+ * and a request that comes while it is being closed waits for its answer until that times out.
+ */
 connectionClass.prototype.disconnect = async function (this: Connection): Promise<unknown> {
   const { socket } = this
-  const done = await disconnect.call(this)
-  if (this.socket === socket) delete this.socket
-  return done
+  this.authenticatedAt = null
+  this.connectionStatus = 'disconnecting'
+  await this.requestQueue.waitForPendingRequests()
+  socket?.destroy()
+  if (this.socket !== socket) return true
+  this.socket = undefined
+  this.requestQueue.destroy()
+  this.connectionStatus = 'disconnected'
+  reject(this)
+  return true
 }
 
 // Errors that are younger than kafkajs.

@@ -164,18 +164,28 @@ export class GroupMember {
     }
   }
 
-  /** Throws `FENCED` where the partition is no longer this member's. */
+  /**
+   * Throws `FENCED` where the partition is no longer this member's. The commit is of the generation of this moment, however
+   * often it has to be sent. One that was not answered may still arrive, later than those behind it: only another generation
+   * shuts the door, so this member joins anew.
+   */
   async commit(topic: string, partition: number, offset: bigint, metadata: string): Promise<void> {
     const groupId = this.#groupId
-    await this.#client.retry(`commit of ${topic}/${partition} by ${groupId}`, async () => {
+    const [groupGenerationId, memberId] = [this.#generation, this.#memberId]
+    const doing = `commit of ${topic}/${partition} by ${groupId}`
+    let isInDoubt = false
+    const onDoubt = () => {
+      isInDoubt = true
+      this.rejoin()
+      this.#changed()
+    }
+    const call = async () => {
+      if (isInDoubt) throw new KlartextError('FENCED', `${doing} was not answered: poll again`)
       const coordinator = await this.#client.groupCoordinator(groupId)
-      await coordinator.offsetCommit({
-        groupId,
-        groupGenerationId: this.#generation,
-        memberId: this.#memberId,
-        topics: [{ topic, partitions: [{ partition, offset: String(offset), metadata }] }],
-      })
-    })
+      const topics = [{ topic, partitions: [{ partition, offset: String(offset), metadata }] }]
+      await coordinator.offsetCommit({ groupId, groupGenerationId, memberId, topics })
+    }
+    await this.#client.retry(doing, call, { onDoubt })
   }
 
   /** Leaves at once, so that others need not wait for the session to end. */

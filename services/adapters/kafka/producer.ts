@@ -3,8 +3,8 @@
  * a lost answer is stored once. With a transactional id it sends in transactions only.
  */
 import { KlartextError } from '../../core/errors.js'
-import type { BusMessage, BusProducer, BusTransaction } from '../../core/ports/bus.js'
-import type { KafkaClient } from './client.js'
+import type { BusMessage, BusProducer, BusTransaction, ProducerOptions } from '../../core/ports/bus.js'
+import type { KafkaClient, RetryOptions } from './client.js'
 import { errorType, rootOf } from './errors.js'
 import { PartitionSender } from './partition_sender.js'
 import { encodeBatch } from './record_batch.js'
@@ -27,6 +27,7 @@ export interface Identity {
 export class KafkaProducer implements BusProducer {
   readonly #client: KafkaClient
   readonly #transactionalId: string | null
+  readonly #retry: RetryOptions
   readonly #senders = new Map<string, PartitionSender>()
   #identity: Promise<Identity> | null = null
   #transaction: KafkaTransaction | null = null
@@ -34,9 +35,10 @@ export class KafkaProducer implements BusProducer {
   #broken: KlartextError | null = null
   #closed = false
 
-  constructor(client: KafkaClient, transactionalId: string | null) {
+  constructor(client: KafkaClient, { transactionalId, onRetry }: ProducerOptions) {
     this.#client = client
-    this.#transactionalId = transactionalId
+    this.#transactionalId = transactionalId ?? null
+    this.#retry = onRetry === undefined ? {} : { onRetry }
   }
 
   /** With a transactional id this fences the producer before and undoes what that one left open. */
@@ -55,14 +57,15 @@ export class KafkaProducer implements BusProducer {
 
   #newIdentity(): Promise<Identity> {
     const id = this.#transactionalId
-    return this.#client.retry(id === null ? 'starting to send' : `transactional id ${id}`, async () => {
+    const call = async () => {
       const broker = id === null ? await this.#client.controller() : await this.#client.transactionCoordinator(id)
       const { producerId, producerEpoch } = await broker.initProducerId({
         transactionalId: id,
         transactionTimeout: this.#client.options.transactionMs ?? TRANSACTION_MS,
       })
       return { producerId, producerEpoch, sequences: new Map() }
-    })
+    }
+    return this.#client.retry(id === null ? 'starting to send' : `transactional id ${id}`, call, this.#retry)
   }
 
   async send(topic: string, partition: number, messages: readonly BusMessage[]): Promise<bigint> {
@@ -102,10 +105,8 @@ export class KafkaProducer implements BusProducer {
     )
     const request = produceRequest({ topic, partition }, this.#transactionalId, batch, PRODUCE_MS)
     try {
-      const offset = await client.retry(`sending to ${key}`, async () => {
-        const broker = await client.leader(topic, partition)
-        return broker.connectionPool.send(request)
-      })
+      const call = async () => (await client.leader(topic, partition)).connectionPool.send(request)
+      const offset = await client.retry(`sending to ${key}`, call, this.#retry)
       identity.sequences.set(key, (sequence + messages.length) % SEQUENCES)
       return offset
     } catch (error) {

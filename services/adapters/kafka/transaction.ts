@@ -12,13 +12,20 @@ export interface TransactionParts {
   ended(failure: KlartextError | null): void
 }
 
-/** Requests of Kafka's transactions, first version (KIP-98): the coordinator learns of a partition before it is written to. */
+/**
+ * Requests of Kafka's transactions, first version (KIP-98): the coordinator learns of a partition before it is written to.
+ *
+ * A request that was not answered is sent again, and the first may still arrive, later than both: an old offset within the
+ * next transaction, or an old end of a transaction that ends the next one half done. So a transaction with a doubt comes to
+ * its own end, and no other follows it under this producer: the epoch of the next one shuts the door.
+ */
 export class KafkaTransaction implements BusTransaction {
   readonly #parts: TransactionParts
   readonly #partitions = new Map<string, Promise<unknown>>()
   readonly #groups = new Map<string, Promise<unknown>>()
   #isOpen = true
   #failure: KlartextError | null = null
+  #isInDoubt = false
 
   constructor(parts: TransactionParts) {
     this.#parts = parts
@@ -61,10 +68,11 @@ export class KafkaTransaction implements BusTransaction {
       )
       const { client, identity } = this.#parts
       const partitions = [{ partition: input.partition, offset: String(offset), metadata }]
-      await client.retry(`offset of ${input.topic}/${input.partition}`, async () => {
+      const call = async () => {
         const coordinator = await client.groupCoordinator(groupId)
         await coordinator.txnOffsetCommit({ ...identity, groupId, topics: [{ topic: input.topic, partitions }] })
-      })
+      }
+      await client.retry(`offset of ${input.topic}/${input.partition}`, call, { onDoubt: this.#onDoubt })
     })
   }
 
@@ -93,9 +101,13 @@ export class KafkaTransaction implements BusTransaction {
         )
       }
       // A batch that failed leaves the sequence of its partition open.
-      if (this.#failure !== null) failure = broken(this.#failure)
+      if (this.#failure !== null) failure = broken(this.#failure.message, this.#failure)
+      else if (this.#isInDoubt) failure = broken('a request was not answered and may still arrive')
     } catch (error) {
-      failure = (error as KlartextError).code === 'FENCED' ? (error as KlartextError) : broken(error as KlartextError)
+      failure =
+        (error as KlartextError).code === 'FENCED'
+          ? (error as KlartextError)
+          : broken((error as KlartextError).message, error)
       throw error
     } finally {
       this.#parts.ended(failure)
@@ -110,9 +122,13 @@ export class KafkaTransaction implements BusTransaction {
     ) => Promise<T>,
   ): Promise<T> {
     const { client, identity } = this.#parts
-    return client.retry(`${doing}, transaction of ${identity.transactionalId}`, async () =>
-      call(await client.transactionCoordinator(identity.transactionalId), identity),
-    )
+    const { transactionalId } = identity
+    const each = async () => call(await client.transactionCoordinator(transactionalId), identity)
+    return client.retry(`${doing}, transaction of ${transactionalId}`, each, { onDoubt: this.#onDoubt })
+  }
+
+  readonly #onDoubt = () => {
+    this.#isInDoubt = true
   }
 
   async #step(call: () => Promise<void>): Promise<void> {
@@ -130,6 +146,6 @@ export class KafkaTransaction implements BusTransaction {
   }
 }
 
-function broken(cause: KlartextError): KlartextError {
-  return new KlartextError('PRODUCER_BROKEN', `make a new producer: ${cause.message}`, { retryable: true, cause })
+function broken(why: string, cause?: unknown): KlartextError {
+  return new KlartextError('PRODUCER_BROKEN', `make a new producer: ${why}`, { retryable: true, cause })
 }

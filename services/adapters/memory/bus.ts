@@ -10,6 +10,7 @@ import type {
   BusMessage,
   BusProducer,
   BusRecord,
+  ProducerOptions,
   RecordTime,
   TopicOptions,
 } from '../../core/ports/bus.js'
@@ -122,7 +123,7 @@ export class MemoryBus implements Bus {
     take(records)
   }
 
-  async producer(options: { transactionalId?: string } = {}): Promise<BusProducer> {
+  async producer(options: ProducerOptions = {}): Promise<BusProducer> {
     this.#check()
     const { transactionalId } = options
     if (transactionalId === undefined) return new MemoryProducer(this, null)
