@@ -89,6 +89,7 @@ if (!unitOnly) {
   await runTests('replay', files('dist/test/replay', '.test.js'), 1)
   // Each starts servers of its own.
   await runTests('kafka', files('dist/test/kafka', '.test.js'), 1)
+  await runTests('chaos', files('dist/test/chaos', '.test.js'), 1)
   await runTests('deploy', files('dist/test/deploy', '.test.js'), 1)
   await runTests('command line', files('dist/test/cli', '.test.js'), 2)
   // These look at the whole host: one at a time.
