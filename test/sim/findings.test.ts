@@ -6,12 +6,14 @@ import type { Finding } from '../../services/core/finding.js'
 import { Random } from '../../services/core/random.js'
 import { createTopics, TOPICS } from '../../services/core/topics.js'
 import { FindingPublisher } from '../../services/detect/publisher.js'
-import { Killed, Life, MortalBus } from './mortal_bus.js'
+import { Killed, Life } from './life.js'
+import { MortalBus } from './mortal_bus.js'
 
 const SCHEDULES = 60
 const SLOTS = 12
 const PROCESSES = 2
 const TRIES_MAX = 400
+const ODDS = { die: 0.04, fail: 0.06, stall: 0 }
 
 const findingsOf = (slot: number): Finding[] =>
   Array.from({ length: 1 + (slot % 3) }, (_, i) => ({
@@ -31,7 +33,7 @@ const findingsOf = (slot: number): Finding[] =>
 /** One process: tells slot after slot and is started anew when it dies. Answers how often it died. */
 async function tellAll(bus: MemoryBus, random: Random): Promise<number> {
   let deaths = 0
-  const start = () => new FindingPublisher(new MortalBus(bus, new Life(random, { die: 0.04, fail: 0.06 })), 'detect')
+  const start = () => new FindingPublisher(new MortalBus(bus, new Life(random, ODDS)), 'detect')
   let publisher = start()
   for (let slot = 1; slot <= SLOTS; slot++) {
     for (let tries = 0; ; tries++) {
