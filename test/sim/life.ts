@@ -67,5 +67,9 @@ export class MortalStore implements Store {
     return this.#store.query(sql, format)
   }
 
+  command(sql: string): Promise<void> {
+    return this.#store.command(sql)
+  }
+
   async close(): Promise<void> {}
 }
