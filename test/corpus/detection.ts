@@ -40,7 +40,9 @@ const TSHARK_NAMES: readonly (readonly [string, string])[] = [
 const GROUPS: Readonly<Record<string, string>> = { 'http1-evader': 'http1', grpc: 'http2' }
 /** Filed as other things, these hold real HTTP/1 messages in some connections, which tshark's summary does not tell. */
 const HOLDS_HTTP =
-  /(soap|xiaomi|no_referer|output-eve-anomaly-02|detect-uricontent-07|ipv6-http-atomic-frag|protocol-change-failed-event)\.pcap #/
+  /(soap|xiaomi|no_referer|output-eve-anomaly-02|detect-uricontent-07|ipv6-http-atomic-frag|protocol-change-failed-event|transform-base64-7296)\.pcap #/
+/** LLMNR over TCP, which tshark does not look for. */
+const HOLDS_DNS = /llmnr-tcp-reassembly\.pcap #/
 const STREAM_BYTES_MAX = 1 << 20
 
 export async function confusions(): Promise<Confusion[]> {
@@ -137,7 +139,8 @@ function count(
   const seen = recognised(observed)
   // After STARTTLS and its like both are true.
   const toTls = seen === 'tls' && segments.some(({ payload }) => isTlsRecord(payload))
-  const truth = toTls ? 'tls' : seen === 'http1' && HOLDS_HTTP.test(name) ? 'http1' : filedAs
+  const other = (seen === 'http1' && HOLDS_HTTP.test(name)) || (seen === 'dns' && HOLDS_DNS.test(name))
+  const truth = toTls ? 'tls' : other ? seen : filedAs
   const row = counts.get(truth) ?? new Map<string, number>()
   counts.set(truth, row)
   row.set(seen, (row.get(seen) ?? 0) + 1)
