@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Flow } from '../../services/core/flow.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
-import { capture, decode, freePort, NO_CAPTURE, run, withCertificate } from './harness.js'
+import { capture, decode, freePort, NO_CAPTURE, PYTHON, run, withCertificate } from './harness.js'
 
 const CLIENT = `
 import Redis from '${REPO_ROOT}/node_modules/ioredis/built/index.js'
@@ -19,6 +19,18 @@ for (let i = 0; i < 300; i++) pipeline.get(name + ':many:' + i)
 await pipeline.exec()
 await redis.multi().set(name + ':multi:1', 'x').incr(name + ':multi:1').exec().catch(() => {})
 redis.disconnect()
+`
+
+const PYTHON_CLIENT = `
+import sys, redis
+port, name, tls = int(sys.argv[1]), sys.argv[2], sys.argv[3] == 'tls'
+client = redis.Redis(port=port, ssl=True, ssl_cert_reqs=None) if tls else redis.Redis(port=port)
+for i in range(50): client.set('%s:one:%d' % (name, i), 'v')
+pipeline = client.pipeline(transaction=False)
+for i in range(200): pipeline.get('%s:many:%d' % (name, i))
+pipeline.execute()
+client.lpush(name + ':list', 'a')
+client.blpop(name + ':list', timeout=5)
 `
 
 function mine(flows: readonly Flow[], prefix: string, side: string): Flow[] {
@@ -41,7 +53,7 @@ function assertCommands(flows: readonly Flow[], prefix: string, method: string, 
   }
 }
 
-test('redis-server with redis-cli and ioredis, plain and over TLS', { skip: NO_CAPTURE }, async (t) => {
+test('redis-server with redis-cli, ioredis and redis-py, plain and over TLS', { skip: NO_CAPTURE }, async (t) => {
   await withCertificate(async (folder) => {
     const [port, tlsPort] = [await freePort(), await freePort()]
     writeFileSync(join(folder, 'client.mjs'), CLIENT)
@@ -68,8 +80,18 @@ test('redis-server with redis-cli and ioredis, plain and over TLS', { skip: NO_C
         }
         await run(process.execPath, [join(folder, 'client.mjs'), String(port), 'node', 'plain'])
         await run(process.execPath, [join(folder, 'client.mjs'), String(tlsPort), 'nodetls', 'tls'])
+        await run(PYTHON, ['-c', PYTHON_CLIENT, String(port), 'py', 'plain'])
+        await run(PYTHON, ['-c', PYTHON_CLIENT, String(tlsPort), 'pytls', 'tls'])
       })
       const flows = decode(segments)
+      for (const name of ['py', 'pytls']) {
+        assertCommands(flows, `${name}:one:`, 'SET', 50)
+        assertCommands(flows, `${name}:many:`, 'GET', 200)
+        for (const side of ['client', 'server']) {
+          const methods = mine(flows, `${name}:list`, side).map(({ method, status_code }) => `${method} ${status_code}`)
+          assert.deepEqual(methods, ['LPUSH 0', 'BLPOP 0'])
+        }
+      }
       assertCommands(flows, 'cli:', 'SET', 20)
       assertCommands(flows, 'clitls:', 'SET', 20)
       for (const name of ['node', 'nodetls']) {

@@ -20,6 +20,8 @@ const TEST_PACKAGES = [
   'postgresql',
   'python3-psycopg',
   'bind9-dnsutils',
+  'gnutls-bin',
+  'python3-redis',
   'python3-prometheus-client',
 ]
 /** For npm run bench. */
