@@ -50,6 +50,7 @@ const TABLE: readonly Damaged[] = [
     next: 0.95,
     late: 0.95,
   },
+  { protocol: 'http2', groups: ['http2', 'grpc'], kept: 0.99, next: 0.95, late: 0.95 },
   {
     protocol: 'websocket',
     groups: ['websocket'],
