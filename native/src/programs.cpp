@@ -52,10 +52,10 @@ void sum_counts(int map, uint32_t index, Sum &into) {
 // Taking one probe away waits for a grace period of the kernel, 0.1 s; those that are taken away together share it.
 constexpr size_t DETACH_THREADS = 32;
 
-void destroy_links(const std::vector<bpf_link *> &links) {
+void take_away(std::vector<ProbeLink> &links) {
   std::atomic<size_t> next{0};
   const auto work = [&] {
-    for (size_t i = next++; i < links.size(); i = next++) bpf_link__destroy(links[i]);
+    for (size_t i = next++; i < links.size(); i = next++) const ProbeLink gone = std::move(links[i]);
   };
   std::vector<std::thread> threads;
   for (size_t i = 1; i < links.size() && i < DETACH_THREADS; i++) threads.emplace_back(work);
@@ -90,6 +90,12 @@ std::string Programs::open(const ProgramOptions &options) {
   bpf_map *rodata = bpf_object__find_map_by_name(object_, ".rodata");
   if (!rodata || bpf_map__set_initial_value(rodata, &settings, sizeof(settings)) != 0) return "the settings do not fit";
 
+  multi_ = ProbeLink::kernel_has_multi();
+  for (const char *name : {"tls_enter", "tls_return", "buffer_grow", "bio_write"}) {
+    bpf_program *program = bpf_object__find_program_by_name(object_, name);
+    if (!program) return std::string("there is no BPF program ") + name;
+    if (multi_) ProbeLink::prepare_for_multi(program);
+  }
   const int loaded = bpf_object__load(object_);
   if (loaded != 0) return failure("the kernel refuses the BPF programs", loaded);
   for (const uint32_t pid : options.pids) {
@@ -111,46 +117,63 @@ std::string Programs::attach_tracepoints(const ProgramOptions &) {
       if (errno == ENOENT) continue;
       return failure(std::string("cannot attach ") + section, errno);
     }
-    links_.push_back(link);
+    links_.push_back(ProbeLink(link));
   }
   return "";
 }
 
+std::vector<const ProbePoint *> Programs::place(const char *program_name, const std::string &path,
+                                                const std::vector<const ProbePoint *> &points, bool at_return,
+                                                std::vector<ProbeLink> &links, std::string &error) const {
+  if (points.empty()) return points;
+  bpf_program *program = bpf_object__find_program_by_name(object_, program_name);
+  std::vector<ProbePlace> places;
+  for (const ProbePoint *point : points) {
+    places.push_back({at_return ? point->return_offset : point->entry_offset, cookie_of(*point)});
+  }
+  if (multi_) {
+    ProbeLink link = ProbeLink::multi(program, path, places, at_return);
+    if (link.valid()) {
+      links.push_back(std::move(link));
+      return points;
+    }
+  }
+  // One at a time: those that can be probed are, and the others are known.
+  std::vector<const ProbePoint *> placed;
+  for (size_t i = 0; i < points.size(); i++) {
+    ProbeLink link = multi_ ? ProbeLink::multi(program, path, {places[i]}, at_return)
+                            : ProbeLink::perf(program, path, places[i], at_return);
+    if (link.valid()) {
+      links.push_back(std::move(link));
+      placed.push_back(points[i]);
+    } else {
+      error = failure((at_return ? "cannot probe the return of " : "cannot probe ") + points[i]->symbol, errno);
+    }
+  }
+  return placed;
+}
+
 size_t Programs::attach(uint64_t object, const ProbePlan &plan, const std::string &attach_path, bool bio_write,
                         std::string &error) {
-  bpf_program *enter = bpf_object__find_program_by_name(object_, "tls_enter");
-  bpf_program *leave = bpf_object__find_program_by_name(object_, "tls_return");
-  bpf_program *bio = bpf_object__find_program_by_name(object_, "bio_write");
-  bpf_program *grow = bpf_object__find_program_by_name(object_, "buffer_grow");
-  std::vector<bpf_link *> links;
-  size_t attached = 0;
+  last_message.clear();
+  std::vector<const ProbePoint *> returning, enter, grow, bio;
   for (const ProbePoint &point : plan.points) {
-    const bool is_bio = point.role == Role::bio_write;
-    if (is_bio != bio_write) continue;
-    LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie_of(point));
-    // The return probe first: an entry that nobody answers would leave the thread marked.
-    if (!is_bio && point.return_offset != NO_OFFSET) {
-      opts.retprobe = true;
-      bpf_link *link = bpf_program__attach_uprobe_opts(leave, -1, attach_path.c_str(), point.return_offset, &opts);
-      if (!link) {
-        error = failure("cannot probe the return of " + point.symbol, errno);
-        continue;
-      }
-      links.push_back(link);
-    }
-    opts.retprobe = false;
-    bpf_program *program = is_bio ? bio : point.role == Role::buffer_grow ? grow : enter;
-    bpf_link *link = bpf_program__attach_uprobe_opts(program, -1, attach_path.c_str(), point.entry_offset, &opts);
-    if (!link) {
-      error = failure("cannot probe " + point.symbol, errno);
-      continue;
-    }
-    links.push_back(link);
-    attached += 1;
+    if ((point.role == Role::bio_write) != bio_write) continue;
+    if (bio_write) bio.push_back(&point);
+    else if (point.return_offset != NO_OFFSET) returning.push_back(&point);
+    else if (point.role == Role::buffer_grow) grow.push_back(&point);
+    else enter.push_back(&point);
   }
+  std::vector<ProbeLink> links;
+  // The return probes first: an entry that nobody answers would leave the thread marked.
+  const std::vector<const ProbePoint *> answered = place("tls_return", attach_path, returning, true, links, error);
+  enter.insert(enter.end(), answered.begin(), answered.end());
+  const size_t attached = place("tls_enter", attach_path, enter, false, links, error).size() +
+                          place("buffer_grow", attach_path, grow, false, links, error).size() +
+                          place("bio_write", attach_path, bio, false, links, error).size();
   const std::lock_guard lock(probes_mutex_);
   auto &known = probes_[object];
-  known.insert(known.end(), links.begin(), links.end());
+  for (ProbeLink &link : links) known.push_back(std::move(link));
   return attached;
 }
 
@@ -163,28 +186,30 @@ void Programs::pause() {
 }
 
 void Programs::detach(const std::vector<uint64_t> &objects) {
-  std::vector<bpf_link *> links;
+  std::vector<ProbeLink> links;
   {
     const std::lock_guard lock(probes_mutex_);
     for (const uint64_t object : objects) {
       const auto found = probes_.find(object);
       if (found == probes_.end()) continue;
-      links.insert(links.end(), found->second.begin(), found->second.end());
+      for (ProbeLink &link : found->second) links.push_back(std::move(link));
       probes_.erase(found);
     }
   }
-  destroy_links(links);
+  take_away(links);
 }
 
 void Programs::detach_all() {
-  std::vector<bpf_link *> links;
+  std::vector<ProbeLink> links;
   links.swap(links_);
   {
     const std::lock_guard lock(probes_mutex_);
-    for (const auto &[object, of_object] : probes_) links.insert(links.end(), of_object.begin(), of_object.end());
+    for (auto &[object, of_object] : probes_) {
+      for (ProbeLink &link : of_object) links.push_back(std::move(link));
+    }
     probes_.clear();
   }
-  destroy_links(links);
+  take_away(links);
 }
 
 int Programs::ring_fd() const { return bpf_object__find_map_fd_by_name(object_, "ring"); }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "discovery.hpp"
+#include "probe_link.hpp"
 #include "segment.h"
 
 namespace klartext {
@@ -57,12 +58,17 @@ class Programs {
 
  private:
   std::string attach_tracepoints(const ProgramOptions &options);
+  // Answers the points at which the program runs now.
+  std::vector<const ProbePoint *> place(const char *program_name, const std::string &path,
+                                        const std::vector<const ProbePoint *> &points, bool at_return,
+                                        std::vector<ProbeLink> &links, std::string &error) const;
   void seed_listening_ports();
 
   bpf_object *object_ = nullptr;
-  std::vector<bpf_link *> links_;
+  bool multi_ = false;
+  std::vector<ProbeLink> links_;
   std::mutex probes_mutex_;
-  std::map<uint64_t, std::vector<bpf_link *>> probes_;
+  std::map<uint64_t, std::vector<ProbeLink>> probes_;
 };
 
 } // namespace klartext

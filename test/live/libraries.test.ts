@@ -75,7 +75,7 @@ const found = (source: NativeSource, path: string): Library | undefined =>
 function probes(): number {
   return readdirSync('/proc/self/fd').filter((fd) => {
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`).includes('perf_event')
+      return /perf_event|bpf.link/.test(readlinkSync(`/proc/self/fd/${fd}`))
     } catch {
       return false
     }
