@@ -48,8 +48,8 @@ export async function runChaos({ seed, kills, say: print }: ChaosOptions): Promi
   try {
     bus = await KafkaBus.connect({ brokers: cluster.brokers })
     await createTopics(bus, PARTITIONS)
-    for (let i = 0; i < WORKERS; i++) cluster.start('decode')
-    for (let i = 0; i < SINKS; i++) cluster.start('sink')
+    for (let i = 0; i < WORKERS; i++) cluster.start('decode', i === 0)
+    for (let i = 0; i < SINKS; i++) cluster.start('sink', i === 0)
     const onError = (error: unknown) => say(`generator: ${(error as Error).message}`)
     const generator = new Generator({
       bus,

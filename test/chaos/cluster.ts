@@ -1,12 +1,14 @@
 /** Kafka, a store and the processes between them, each of which can be killed, stopped, cut off and brought back. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { serveClickHouseHttp } from '../../services/adapters/chdb/http_server.js'
 import { ChdbStore } from '../../services/adapters/chdb/store.js'
+import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { Proxy } from '../kafka/proxy.js'
 import { startKafka, type TestKafka } from '../kafka/server.js'
 import type { ChildOptions } from './child.js'
@@ -17,9 +19,12 @@ export interface Member {
   readonly kind: Kind
   readonly name: string
   readonly child: ChildProcess
+  readonly isMortal: boolean
   /** Gone, or told to go. */
   isOver: boolean
 }
+
+type Spawned = ChildProcessByStdio<null, Readable, Readable>
 
 const AGAIN_MS = 500
 const END_MS_MAX = 60_000
@@ -68,18 +73,12 @@ export class Cluster {
     return [`127.0.0.1:${this.busProxy.port}`]
   }
 
-  start(kind: Kind): Member {
+  /** `isMortal`: a program that can be told to die in the middle of a call; otherwise `klartext decode` or `klartext sink`. */
+  start(kind: Kind, isMortal: boolean): Member {
     const number = this.#count++
     const name = `${kind}-${number}`
-    const options: ChildOptions = {
-      brokers: this.brokers,
-      storeUrl: `http://127.0.0.1:${this.storeProxy.port}`,
-      seed: number,
-      name,
-    }
-    const script = fileURLToPath(new URL(`${kind}_process.js`, import.meta.url))
-    const child = spawn(process.execPath, [script, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const member: Member = { kind, name, child, isOver: false }
+    const child = isMortal ? this.#mortal(kind, number, name) : this.#service(kind)
+    const member: Member = { kind, name, child, isMortal, isOver: false }
     this.members.add(member)
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       for (const line of text.split('\n')) if (line !== '') this.#say(`${name}: ${line}`)
@@ -93,10 +92,36 @@ export class Cluster {
       member.isOver = true
       if (signal === null) {
         this.ends += 1
-        setTimeout(() => this.#isClosed || this.start(kind), AGAIN_MS)
+        setTimeout(() => this.#isClosed || this.start(kind, isMortal), AGAIN_MS)
       }
     })
     return member
+  }
+
+  get #storeUrl(): string {
+    return `http://127.0.0.1:${this.storeProxy.port}`
+  }
+
+  #mortal(kind: Kind, seed: number, name: string): Spawned {
+    const options: ChildOptions = { brokers: this.brokers, storeUrl: this.#storeUrl, seed, name }
+    const script = fileURLToPath(new URL(`${kind}_process.js`, import.meta.url))
+    return spawn(process.execPath, [script, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'pipe'] })
+  }
+
+  #service(kind: Kind): Spawned {
+    const command = join(REPO_ROOT, 'services/cli/bin/klartext.mjs')
+    const env = {
+      PATH: process.env.PATH,
+      KAFKA_BROKERS: this.brokers.join(','),
+      CLICKHOUSE_URL: this.#storeUrl,
+      KLARTEXT_DECODE_GROUP: 'decode',
+      KLARTEXT_SINK_GROUP: 'sink',
+      // Small blocks come often.
+      KLARTEXT_SINK_ROWS: '2000',
+      KLARTEXT_SINK_AGE_MS: '200',
+      KLARTEXT_OPERATIONS_PORT: '0',
+    }
+    return spawn(process.execPath, [command, kind], { stdio: ['ignore', 'pipe', 'pipe'], env })
   }
 
   of(kind: Kind): Member[] {

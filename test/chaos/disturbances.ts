@@ -144,40 +144,41 @@ export class Disturbances {
   }
 
   /** One that lives; the others of its kind may just be on their way back. */
-  async #member(kind: Kind): Promise<Member> {
+  async #member(kind: Kind, isMortal = false): Promise<Member> {
     for (;;) {
-      const alive = this.#cluster.of(kind)
+      const alive = this.#cluster.of(kind).filter((member) => !isMortal || member.isMortal)
       if (alive.length > 0) return this.#random.pick(alive)
       await sleep(50)
     }
   }
 
   async #killMember(kind: Kind): Promise<void> {
-    await this.#cluster.end(await this.#member(kind), 'SIGKILL')
-    this.#later(this.#back(kind))
+    const member = await this.#member(kind)
+    await this.#cluster.end(member, 'SIGKILL')
+    this.#later(this.#back(member))
   }
 
   /** It dies in the middle of something: behind a record sent, before an offset committed, between an insert and its answer. */
   async #killInCall(kind: Kind): Promise<void> {
-    const member = await this.#member(kind)
+    const member = await this.#member(kind, true)
     member.child.kill('SIGUSR2')
     for (const until = Date.now() + IN_A_CALL_MS_MAX; !member.isOver && Date.now() < until; ) await sleep(20)
     if (!member.isOver) await this.#cluster.end(member, 'SIGKILL')
-    this.#later(this.#back(kind))
+    this.#later(this.#back(member))
   }
 
-  async #back(kind: Kind): Promise<void> {
+  async #back({ kind, isMortal }: Member): Promise<void> {
     await sleep(this.#random.below(BACK_MS_MAX))
-    this.#cluster.start(kind)
+    this.#cluster.start(kind, isMortal)
   }
 
   async #leave(member: Member): Promise<void> {
     await this.#cluster.end(member, 'SIGTERM')
-    await this.#back(member.kind)
+    await this.#back(member)
   }
 
   async #guest(kind: Kind): Promise<void> {
-    const guest = this.#cluster.start(kind)
+    const guest = this.#cluster.start(kind, false)
     await sleep(2_000 + this.#random.below(6_000))
     await this.#cluster.end(guest, this.#random.chance(0.5) ? 'SIGTERM' : 'SIGKILL')
   }

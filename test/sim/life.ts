@@ -59,8 +59,8 @@ export class MortalStore implements Store {
     this.#life = life
   }
 
-  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string): Promise<void> {
-    return this.#life.call(() => this.#store.insert(table, rows, token))
+  insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string, into?: string): Promise<void> {
+    return this.#life.call(() => this.#store.insert(table, rows, token, into))
   }
 
   query(sql: string, format: string): Promise<Buffer> {
