@@ -52,6 +52,8 @@ export class PartitionSink {
   #expected: bigint
   #block = new Block()
   #flushing: Promise<void> | null = null
+  /** The block that is on its way. */
+  #sent: Block | null = null
   /** The store's last refusal of the block that is on its way. */
   #trouble: KlartextError | null = null
   /** Time of the newest message as of the last commit, ms since 1970. */
@@ -113,6 +115,20 @@ export class PartitionSink {
     return this.#flushing !== null
   }
 
+  /** Rows in memory, and the bytes of their records: those that are gathered and those on their way. */
+  get heldRows(): number {
+    return this.#block.rows.length + (this.#sent?.rows.length ?? 0)
+  }
+
+  get heldBytes(): number {
+    return this.#block.bytes + (this.#sent?.bytes ?? 0)
+  }
+
+  /** A block has to come out just as it was before: it is read to its end, whatever is held already. */
+  get replaying(): boolean {
+    return this.#replay !== null
+  }
+
   push(record: BusRecord, nowMs: number): void {
     if (record.offset < this.#expected || this.#abandoned) return
     const replay = this.#replay
@@ -161,12 +177,14 @@ export class PartitionSink {
     const block = this.#block
     this.#block = new Block()
     this.#replay = null
+    this.#sent = block
     this.#flushing = this.#flush(block, epoch, replayed)
       .catch((error: unknown) => {
         this.#failure = error
       })
       .finally(() => {
         this.#flushing = null
+        this.#sent = null
       })
   }
 

@@ -22,6 +22,12 @@ export interface SinkOptions {
 
 /** Large blocks keep the number of parts low; a person who waits for a row waits about `ageMs`. */
 const LIMITS: BlockLimits = { rows: 50_000, bytes: 64 << 20, ageMs: 400 }
+/**
+ * Rows that all partitions hold in memory together, and the bytes of their records: a store that is away must not fill it. A
+ * row is about six times its record. Where blocks are larger two of them fit at any rate.
+ */
+const HELD_ROWS_MAX = 200_000
+const HELD_BYTES_MAX = 64 << 20
 const POLL_BYTES = 4 << 20
 const POLL_WAIT_MS = 50
 const RETRY_MS = 250
@@ -157,9 +163,10 @@ export class Sink {
       const key = `${record.topic}/${record.partition}`
       if (!retaken.has(key)) this.#partitions.get(key)?.push(record, now)
     }
+    const isCrowded = this.#isCrowded()
     for (const [key, sink] of this.#partitions) {
       sink.flushIfDue(now)
-      this.#throttle(key, sink)
+      this.#throttle(key, sink, isCrowded)
     }
     return records.length
   }
@@ -186,10 +193,22 @@ export class Sink {
     return retaken
   }
 
+  #isCrowded(): boolean {
+    let [rows, bytes] = [0, 0]
+    for (const sink of this.#partitions.values()) {
+      rows += sink.heldRows
+      bytes += sink.heldBytes
+    }
+    return (
+      rows >= Math.max(HELD_ROWS_MAX, 2 * this.#limits.rows) ||
+      bytes >= Math.max(HELD_BYTES_MAX, 2 * this.#limits.bytes)
+    )
+  }
+
   /** While the store is away, a partition whose next block is full is not read on. */
-  #throttle(key: string, sink: PartitionSink): void {
+  #throttle(key: string, sink: PartitionSink, isCrowded: boolean): void {
     const { rows, bytes } = this.#limits
-    const full = sink.waitingRows >= rows || sink.waitingBytes >= bytes
+    const full = sink.waitingRows >= rows || sink.waitingBytes >= bytes || (isCrowded && !sink.replaying)
     if (full === this.#paused.has(key)) return
     if (full) {
       this.#paused.add(key)
