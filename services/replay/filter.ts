@@ -5,7 +5,7 @@ import type { ReplayFilter, ReplayRequest } from '../core/replay.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { ConnectionInfo, type Segment } from '../core/segment.js'
 import { FlowContext } from '../decode/flow_row.js'
-import { nameEnds } from '../decode/naming.js'
+import { type End, nameEnds } from '../decode/naming.js'
 
 /** Empty lists admit all. */
 class Either<T> {
@@ -86,7 +86,7 @@ export class RowFilter {
   connection(row: ConnectionRow): boolean {
     if (row.end_ts < this.#fromUs || row.ts >= this.#toUs || !this.#ends(row)) return false
     if (this.#namespaces.all && this.#workloads.all) return true
-    const { client, server } = this.#named(row)
+    const { client, server } = this.names(row)
     return (
       this.#namespaces.has(client.namespace, server.namespace) && this.#workloads.has(client.workload, server.workload)
     )
@@ -102,7 +102,7 @@ export class RowFilter {
   }
 
   /** A row of a connection has no names: they are as of its beginning. */
-  #named(row: ConnectionRow): FlowContext {
+  names(row: ConnectionRow): { readonly client: End; readonly server: End } {
     const info = Object.assign(new ConnectionInfo(BigInt(row.conn_id)), {
       side: row.capture_side,
       clientIp: row.client_ip,

@@ -15,6 +15,21 @@ const IP_UDP = 17
 const HOPS = 64
 const WINDOW = 65_535
 
+const NO_OPTIONS: Buffer = Buffer.alloc(0)
+const OPTION_COMMENT = 1
+/** Of a comment; what is longer is cut. */
+const COMMENT_BYTES_MAX = 4096
+
+/** One comment and the end of options. */
+function commentOptions(text: string): Buffer {
+  const value = Buffer.from(text).subarray(0, COMMENT_BYTES_MAX)
+  const options = Buffer.alloc(4 + ((value.length + 3) & ~3) + 4)
+  options.writeUInt16LE(OPTION_COMMENT, 0)
+  options.writeUInt16LE(value.length, 2)
+  value.copy(options, 4)
+  return options
+}
+
 /** Both ends, of one family. */
 export interface Ends {
   /** By direction: who sends. */
@@ -31,30 +46,41 @@ export class PacketOutput {
   #timeLow = 0
   /** Of the IP header that was begun last. */
   #ipAt = 0
+  /** Of the next packet, as pcapng options; empty where it has none. */
+  #options: Buffer = NO_OPTIONS
 
-  constructor(path: string) {
+  /** `about` is a comment of the whole file. */
+  constructor(path: string, about = '') {
     this.#path = path
     try {
       this.#file = openSync(path, 'w', 0o600)
     } catch (error) {
       throw new KlartextError('UNWRITABLE', `${path}: ${(error as Error).message}`)
     }
+    const options = about === '' ? NO_OPTIONS : commentOptions(about)
+    const size = 28 + options.length
     const head = this.#bytes
     head.writeUInt32LE(0x0a0d0d0a, 0)
-    head.writeUInt32LE(28, 4)
+    head.writeUInt32LE(size, 4)
     head.writeUInt32LE(0x1a2b3c4d, 8)
     head.writeUInt16LE(1, 12)
     head.writeBigInt64LE(-1n, 16)
-    head.writeUInt32LE(28, 24)
+    options.copy(head, 24)
+    head.writeUInt32LE(size, size - 4)
     // One interface: Ethernet, no limit of length, if_tsresol = 10^-9.
-    head.writeUInt32LE(1, 28)
-    head.writeUInt32LE(32, 32)
-    head.writeUInt16LE(1, 36)
-    head.writeUInt16LE(9, 44)
-    head.writeUInt16LE(1, 46)
-    head[48] = 9
-    head.writeUInt32LE(32, 56)
-    this.#size = 60
+    head.writeUInt32LE(1, size)
+    head.writeUInt32LE(32, size + 4)
+    head.writeUInt16LE(1, size + 8)
+    head.writeUInt16LE(9, size + 16)
+    head.writeUInt16LE(1, size + 18)
+    head[size + 20] = 9
+    head.writeUInt32LE(32, size + 28)
+    this.#size = size + 32
+  }
+
+  /** Of the next packet. */
+  comment(text: string): void {
+    this.#options = commentOptions(text)
   }
 
   /** Of the packets that follow. Split by hand: the ns since 1970 are beyond 2^53. */
@@ -106,7 +132,9 @@ export class PacketOutput {
     const ipBytes = source.length === 4 ? 20 : 40
     const captured = ETHERNET_BYTES + ipBytes + size
     const padded = (captured + 3) & ~3
-    const blockBytes = BLOCK_HEAD_BYTES + padded + BLOCK_TAIL_BYTES
+    const options = this.#options
+    this.#options = NO_OPTIONS
+    const blockBytes = BLOCK_HEAD_BYTES + padded + options.length + BLOCK_TAIL_BYTES
     if (this.#size + blockBytes > BUFFER_BYTES) this.#flush()
     const bytes = this.#bytes
     const block = this.#size
@@ -119,7 +147,8 @@ export class PacketOutput {
     bytes.writeUInt32LE(captured + missing, block + 24)
     // The last bytes of the packet's padding, before they are covered.
     bytes.writeUInt32LE(0, block + BLOCK_HEAD_BYTES + padded - 4)
-    bytes.writeUInt32LE(blockBytes, block + BLOCK_HEAD_BYTES + padded)
+    options.copy(bytes, block + BLOCK_HEAD_BYTES + padded)
+    bytes.writeUInt32LE(blockBytes, block + blockBytes - BLOCK_TAIL_BYTES)
     this.#size = block + blockBytes
 
     const ethernet = block + BLOCK_HEAD_BYTES

@@ -45,6 +45,8 @@ class Conversation implements Ends {
   readonly next: [number, number] = [0, 0]
   readonly closed: [boolean, boolean] = [false, false]
   greeted = false
+  /** Comment that its first packet is still to carry. */
+  about = ''
 
   constructor(info: ConnectionInfo, life: number) {
     const client = addressToBytes(info.clientIp)
@@ -72,6 +74,13 @@ function widen(address: Buffer, v6: boolean): Buffer {
   return wide
 }
 
+export interface PcapngOptions {
+  /** Comment of the whole file. */
+  readonly about?: string
+  /** Comment of the first packet of a connection; `''` for none. */
+  readonly aboutConnection?: (info: ConnectionInfo) => string
+}
+
 /**
  * Two captures of one connection (at both ends) have the same addresses and come out as one conversation with every packet
  * twice, which readers take for retransmissions.
@@ -84,12 +93,16 @@ export class PcapngWriter {
   readonly #unbound = new Map<bigint, Segment[]>()
   #unboundBytes = 0
   #unboundSegments = 0
+  readonly #aboutConnection: (info: ConnectionInfo) => string
   /** Of unix sockets: they have no addresses a packet could carry. */
   skippedSegments = 0
+  /** Bytes that passed and are not in the file. */
+  missingBytes = 0
 
   /** Replaces an existing file; only its owner may read it. Throws KlartextError `UNWRITABLE`, as all that writes. */
-  constructor(path: string) {
-    this.#out = new PacketOutput(path)
+  constructor(path: string, { about = '', aboutConnection = () => '' }: PcapngOptions = {}) {
+    this.#out = new PacketOutput(path, about)
+    this.#aboutConnection = aboutConnection
   }
 
   write(segments: readonly Segment[]): void {
@@ -139,9 +152,27 @@ export class PcapngWriter {
   #segment(info: ConnectionInfo, segment: Segment): void {
     const conversation = this.#conversation(info)
     this.#out.setTime(segment.timeUs, segment.timeRestNs)
+    this.#comment(conversation, segment)
     if (info.transport === 'udp') this.#datagram(conversation, segment)
     else this.#tcp(conversation, segment)
     if (conversation.closed[0] && conversation.closed[1]) this.#forget(info)
+  }
+
+  /** Who talks, before the first packet of a connection; what is missing, before the first packet behind it. */
+  #comment(to: Conversation, { direction, flags, position, length, payload }: Segment): void {
+    if (to.about !== '' && (payload.length > 0 || !to.greeted)) {
+      this.#out.comment(to.about)
+      to.about = ''
+    }
+    const isNew = !to.greeted && (flags & SegmentFlag.MIDSTREAM) !== 0
+    const before = to.next[direction] > 0 || !isNew ? Math.max(0, position - to.next[direction]) : 0
+    const within = length - payload.length
+    this.missingBytes += before + within
+    if (payload.length === 0) return
+    const lines: string[] = []
+    if (before > 0) lines.push(`${before} bytes before this were not captured`)
+    if (within > 0) lines.push(`${within} bytes behind this were not kept`)
+    if (lines.length > 0 && to.greeted) this.#out.comment(`klartext: ${lines.join('; ')}`)
   }
 
   #conversation(info: ConnectionInfo): Conversation {
@@ -162,6 +193,7 @@ export class PcapngWriter {
     } else if (life.open === 0) life.number += 1
     life.open += 1
     const conversation = new Conversation(info, life.number)
+    conversation.about = this.#aboutConnection(info)
     this.#conversations.set(info.id, conversation)
     return conversation
   }

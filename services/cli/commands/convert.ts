@@ -1,13 +1,16 @@
 import { extname } from 'node:path'
+import { ArchiveSegmentLog } from '../../adapters/archive/segment_log.js'
 import { ArchiveWriter } from '../../adapters/archive/writer.js'
 import { PcapngWriter } from '../../adapters/pcap/writer.js'
 import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
 import { DECODER_VERSION } from '../../core/flow.js'
 import type { Segment } from '../../core/segment.js'
 import { SegmentBatchWriter } from '../../core/wire/segment_batch.js'
+import { ALL_TIME_US, replayRequest } from '../../replay/request.js'
 import type { Command, CommandInput } from '../command.js'
 import { inputFile } from '../input_file.js'
 import { Progress } from '../output.js'
+import { exportPcapng } from '../replay/export.js'
 
 export const convert: Command = {
   name: 'convert',
@@ -35,6 +38,11 @@ async function run(input: CommandInput): Promise<number> {
     throw new UsageError('klartext convert: name one IN and one OUT; see klartext convert --help')
   }
   const opened = inputFile(from)
+  if (opened.kind === 'archive' && extname(to) === '.pcapng') {
+    const log = new ArchiveSegmentLog(from)
+    const [fromUs, toUs] = ALL_TIME_US
+    return exportPcapng(to, log, replayRequest({ archive: log.path, fromUs, toUs }), true)
+  }
   const sink: Sink = extname(to) === '.pcapng' ? new PcapngWriter(to) : new ArchiveSink(to)
   const progress = new Progress(from, opened.sizeBytes)
   let code: number = EXIT.done

@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   record: async () => (await import('./record.js')).record,
   replay: async () => (await import('./replay.js')).replay,
   diff: async () => (await import('./diff.js')).diff,
+  export: async () => (await import('./export.js')).exportCommand,
   convert: async () => (await import('./convert.js')).convert,
   topics: async () => (await import('./topics.js')).topics,
   migrate: async () => (await import('./migrate.js')).migrate,

@@ -2,6 +2,7 @@ import { EXIT, UsageError } from '../../core/errors.js'
 import { parseReplayId } from '../../replay/request.js'
 import { cancelReplay, removeReplay } from '../../replay/submit.js'
 import { type Command, type CommandInput, text } from '../command.js'
+import { CONFIG_OPTION } from '../config_options.js'
 import { table } from '../output.js'
 import { openQueueOrNone, openStore, registryOf, type StoreAccess } from '../replay/access.js'
 import { asJson, describe, stateText, time, totals, windowText } from '../replay/report.js'
@@ -30,6 +31,7 @@ Exit codes: 0 done, 1 failed or cancelled, 2 wrong usage, 3 done but something o
     wait: { type: 'boolean', help: 'submit: until it is over' },
     json: { type: 'boolean', help: 'JSON instead of text' },
     data: { type: 'string', value: 'DIR', help: 'of the store (~/.local/share/klartext)' },
+    ...CONFIG_OPTION,
   },
   run,
 }

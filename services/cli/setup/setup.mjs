@@ -22,6 +22,7 @@ const TEST_PACKAGES = [
   'bind9-dnsutils',
   'gnutls-bin',
   'python3-redis',
+  'tshark',
   'python3-prometheus-client',
 ]
 /** For npm run bench. */
