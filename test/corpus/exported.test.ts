@@ -121,10 +121,11 @@ const NOT_COMPARED = /transform-base64-7296|large-requests-responses|pubsub-resp
  * Where tshark takes other bytes for an exchange than we do, in the original as in the export: methods that it does not know
  * (methods, http_09), responses that it does not show since the rest of their body is missing (exe_download,
  * http-gap-beyond-body), HTTP/2 that begins on a connection of HTTP/1 or is cut (deflate-case, errorcode, long-frame);
- * messages that are hostile (exhaustion, malformed_dns), attributes of RESP3 (attr).
+ * messages that are hostile (exhaustion, malformed_dns), attributes of RESP3 (attr), commands
+ * without RESP around them (inline: client-skip-while-off, excessive-pipelining, reply-off-on).
  */
 const NOT_OURS =
-  /http1\/(methods|http_09)|http-response-line|exe_download|gap-beyond-body|http2-(long-frame|deflate-case|errorcode)|exhaustion|malformed_dns|redis\/attr/
+  /http1\/(methods|http_09)|http-response-line|exe_download|gap-beyond-body|http2-(long-frame|deflate-case|errorcode)|exhaustion|malformed_dns|redis\/(attr|client-skip|excessive|reply-off)/
 
 const isOf = ({ protocol }: Flow, ...protocols: string[]) => protocols.includes(protocol)
 const orNull = (value: string | number) => (value === '' || value === 0 ? null : String(value))
@@ -156,7 +157,12 @@ const CASES: readonly Case[] = [
     group: 'redis',
     files: 10,
     fields: ['resp.bulk_string.value', 'resp.string', 'resp.error', 'resp.integer'],
-    ours: [['resp.bulk_string.value', (flow) => (isOf(flow, 'redis') ? orNull(flow.method.split(' ')[0]) : null)]],
+    ours: [
+      [
+        'resp.bulk_string.value',
+        (flow) => (isOf(flow, 'redis') && !flow.method.startsWith('PUSH') ? orNull(flow.method.split(' ')[0]) : null),
+      ],
+    ],
     within: true,
   },
   {
@@ -212,9 +218,12 @@ for (const { group, files: count, fields, ours, once = false, within = false } o
     for (let i = 0; i < Math.min(count, files.length); i++) {
       const file = files[Math.floor((i * files.length) / Math.min(count, files.length))]
       const { flows } = await decodeCapture(file.fullPath)
-      // tshark tells HTTP/2 by its port where that is not the usual one.
-      const ports = new Set(flows.filter((flow) => isOf(flow, 'http2', 'grpc')).map(({ server_port }) => server_port))
-      const words = [...ports].flatMap((port) => ['-d', `tcp.port==${port},http2`])
+      // tshark tells these by their ports where those are not the usual ones.
+      const ports = (name: string, ...protocols: string[]) =>
+        [...new Set(flows.filter((flow) => isOf(flow, ...protocols)).map(({ server_port }) => server_port))].flatMap(
+          (port) => ['-d', `tcp.port==${port},${name}`],
+        )
+      const words = [...ports('http2', 'http2', 'grpc'), ...ports('resp', 'redis')]
       const pcapng = await exported(file.fullPath)
       const [theirs, made] = [dissect(file.fullPath, fields, words), dissect(pcapng, fields, words)]
       assert.ok(
