@@ -52,6 +52,13 @@ const TABLE: readonly Damaged[] = [
   },
   { protocol: 'http2', groups: ['http2', 'grpc'], kept: 0.99, next: 0.95, late: 0.95 },
   {
+    protocol: 'http2',
+    groups: ['http2', 'grpc'],
+    kept: 0.99,
+    next: 0.99,
+    late: 0.95,
+  },
+  {
     protocol: 'websocket',
     groups: ['websocket'],
     /** HTTP goes through the frames of these tunnels: joined where a payload begins, it is plain HTTP. */

@@ -38,7 +38,10 @@ const TSHARK_NAMES: readonly (readonly [string, string])[] = [
 ]
 /** Groups that are named otherwise than the protocol in them. */
 const GROUPS: Readonly<Record<string, string>> = { 'http1-evader': 'http1', grpc: 'http2' }
-/** Filed as other things, these hold real HTTP/1 messages in some connections, which tshark's summary does not tell. */
+/**
+ * Filed as other things, these hold real HTTP/1 messages in some connections, which tshark's summary does not tell; the last
+ * asks for HTTP/2 and is answered in HTTP/1.
+ */
 const HOLDS_HTTP =
   /(soap|xiaomi|no_referer|output-eve-anomaly-02|detect-uricontent-07|ipv6-http-atomic-frag|protocol-change-failed-event|transform-base64-7296)\.pcap #/
 /** LLMNR over TCP, which tshark does not look for. */

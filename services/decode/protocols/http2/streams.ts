@@ -18,8 +18,8 @@ import type { TextReader, TextWriter } from './texts.js'
 export const STATE_BYTES_MAX = 896 * 1024
 /** Of one stream without its texts: about a thousand with a usual header may be open at once. */
 const STREAM_BYTES = 640
-/** Answers that wait for their requests: more were never behind. */
-const WAITING_MAX = 64
+/** Answers that wait for their requests: as many as may be in the segments that the host holds back behind a loss. */
+const WAITING_MAX = 512
 
 export class Streams {
   readonly #out: ExchangeSink
