@@ -1,26 +1,19 @@
 /** A real kube-apiserver for one test file, on loopback; no kubelet, no controllers: a test writes all objects itself. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../services/cli/demo/free_port.js'
-import { REPO_ROOT } from '../../services/core/repo_root.js'
+import { goProgramPath as programPath } from '../go_program.js'
 
 const ADMIN = 'admin-of-a-test'
 const READY_MS = 90_000
 
-/** Where the set-up puts a program of this folder: another place for other sources. */
 export function goProgramPath(name: 'apiserver' | 'kubectl'): string {
-  const hash = createHash('sha256')
-  for (const file of ['main.go', 'go.mod', 'go.sum']) {
-    hash.update(readFileSync(join(REPO_ROOT, 'test/kubernetes', name, file)))
-  }
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
-  const binary = name === 'apiserver' ? 'kube-apiserver' : name
-  return join(cache, 'klartext', `${binary}-${hash.digest('hex').slice(0, 16)}`)
+  return programPath(join('test/kubernetes', name), name === 'apiserver' ? 'kube-apiserver' : name)
 }
 
 export function whyNoCluster(): string | false {

@@ -158,6 +158,7 @@ export function setUp(wanted) {
       problems.push(`test programs were not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
     problems.push(...goProgram('test/kubernetes/apiserver', 'kube-apiserver'))
     problems.push(...goProgram('test/kubernetes/kubectl', 'kubectl'))
+    problems.push(...goProgram('test/live/grpc_go', 'grpc-go'))
   }
   if (missing.length > 0) problems.unshift(`missing Debian packages: ${missing.join(' ')}`)
   return problems
