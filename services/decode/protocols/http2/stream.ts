@@ -72,6 +72,28 @@ export class Stream {
     this.side(direction).grpc ??= new GrpcMessages(asText)
   }
 
+  /** Its request, all of it, came otherwise. */
+  ask(asked: Exchange): void {
+    const { method, host, resource, reqHeaders, userAgent, traceId, spanId, requestId, principal } = asked
+    const { reqStartUs, reqEndUs, reqBytes } = asked
+    Object.assign(this.exchange, {
+      method,
+      host,
+      resource,
+      reqHeaders,
+      userAgent,
+      traceId,
+      spanId,
+      requestId,
+      principal,
+    })
+    Object.assign(this.exchange, { reqStartUs, reqEndUs, reqBytes })
+    this.hasFields = true
+    this.request.begun = true
+    this.request.headed = true
+    this.request.ended = true
+  }
+
   say(): Said {
     this.said ??= new Said()
     return this.said

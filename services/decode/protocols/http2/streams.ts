@@ -10,6 +10,7 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import type { FieldBlock } from './field_block.js'
 import { applyRequest, applyResponse, applyTrailers } from './fields.js'
 import { finishExchange } from './finish.js'
+import { GoAway } from './goaway.js'
 import { ResetStreams } from './reset_streams.js'
 import { Stream } from './stream.js'
 import type { TextReader, TextWriter } from './texts.js'
@@ -41,11 +42,7 @@ export class Streams {
   #missed = false
   /** A request whose end was not seen is not waited for any more: its trailers may still come. */
   #leftOpen = false
-  /** The highest stream that the server will answer, once it has said so; and the error that it ends the connection for. */
-  #lastAnswered = Number.POSITIVE_INFINITY
-  #lastAnsweredUs = 0
-  #goAwayCode = 0
-  #goAwayUs = 0
+  readonly #goAway = new GoAway()
 
   constructor(out: ExchangeSink) {
     this.#out = out
@@ -77,27 +74,7 @@ export class Streams {
   upgraded(asked: Exchange): void {
     if (asked.method === '') return
     const stream = this.#stream(1)
-    const { method, host, resource, reqHeaders, userAgent, traceId, spanId, requestId, principal } = asked
-    const { reqStartUs, reqEndUs, reqBytes } = asked
-    Object.assign(stream.exchange, {
-      method,
-      host,
-      resource,
-      reqHeaders,
-      userAgent,
-      traceId,
-      spanId,
-      requestId,
-      principal,
-      reqStartUs,
-      reqEndUs,
-      reqBytes,
-    })
-    const { request } = stream
-    stream.hasFields = true
-    request.begun = true
-    request.headed = true
-    request.ended = true
+    stream.ask(asked)
     this.#lowest = 1
     this.#highest = 1
   }
@@ -262,14 +239,7 @@ export class Streams {
   /** Streams above `last` were not looked at. */
   goAway(direction: Direction, last: number, code: number, timeUs: number): void {
     // Clients say so when they leave, with any code: that says nothing of an answer whose end was not captured.
-    if (direction !== TO_CLIENT) return
-    if (code !== 0) {
-      this.#goAwayCode = code
-      this.#goAwayUs = timeUs
-    }
-    if (last >= this.#lastAnswered) return
-    this.#lastAnswered = last
-    this.#lastAnsweredUs = timeUs
+    if (direction === TO_CLIENT) this.#goAway.said(last, code, timeUs)
   }
 
   #settle(stream: Stream): void {
@@ -330,17 +300,12 @@ export class Streams {
     // Data alone, of a stream whose every header was missed: nothing to tell, and after a loss it may be chance.
     if (!stream.hasFields) return
     if (!request.begun) stream.note('http2.response_without_request')
-    if (this.#isRefused(stream)) {
+    if (this.#goAway.refuses(stream)) {
       stream.note('http2.refused_by_goaway')
-      stream.moved(TO_CLIENT, this.#lastAnsweredUs)
+      stream.moved(TO_CLIENT, this.#goAway.lastUs)
     }
     finishExchange(stream, brokenBy)
     this.#out.exchange(exchange)
-  }
-
-  /** The server has said that it will not answer. */
-  #isRefused({ id, response }: Stream): boolean {
-    return id > this.#lastAnswered && id % 2 === 1 && !response.begun
   }
 
   #unfinished(stream: Stream, reason: CloseReason): void {
@@ -348,14 +313,14 @@ export class Streams {
     if (stream.resetUs !== 0 || stream.isOver) return this.#finish(stream)
     exchange.complete = false
     const isOpen = !response.ended && !stream.answerMayBeLost && reason !== 'evicted'
-    const broken = isOpen && this.#goAwayCode !== 0
-    if (broken) stream.moved(TO_CLIENT, this.#goAwayUs)
+    const broken = isOpen && this.#goAway.code !== 0
+    if (broken) stream.moved(TO_CLIENT, this.#goAway.codeUs)
     if (reason === 'reset') exchange.outcome = 'reset'
     else if (!response.begun) {
-      const unknown = (stream.answerMayBeLost && !this.#isRefused(stream)) || reason === 'evicted'
+      const unknown = (stream.answerMayBeLost && !this.#goAway.refuses(stream)) || reason === 'evicted'
       exchange.outcome = unknown ? 'unknown' : 'no_response'
     }
-    this.#handOver(stream, broken ? this.#goAwayCode : NOT_BROKEN)
+    this.#handOver(stream, broken ? this.#goAway.code : NOT_BROKEN)
   }
 
   close(reason: CloseReason): void {
@@ -363,8 +328,8 @@ export class Streams {
   }
 
   save(out: StateWriter, texts: TextWriter): void {
-    for (const value of [this.#lowest, this.#highest, this.#lastAnswered, this.#lastAnsweredUs]) out.number(value)
-    for (const value of [this.#goAwayCode, this.#goAwayUs, this.newest, this.#hinted]) out.number(value)
+    for (const value of [this.#lowest, this.#highest, this.newest, this.#hinted]) out.number(value)
+    this.#goAway.save(out)
     out.u8((this.#missed ? 1 : 0) | (this.#leftOpen ? 2 : 0))
     out.u32(this.#open.size)
     for (const stream of this.#open.values()) stream.save(out, texts)
@@ -374,12 +339,9 @@ export class Streams {
   restore(state: StateReader, texts: TextReader): void {
     this.#lowest = state.number()
     this.#highest = state.number()
-    this.#lastAnswered = state.number()
-    this.#lastAnsweredUs = state.number()
-    this.#goAwayCode = state.number()
-    this.#goAwayUs = state.number()
     this.newest = state.number()
     this.#hinted = state.number()
+    this.#goAway.restore(state)
     const bits = state.u8()
     this.#missed = (bits & 1) !== 0
     this.#leftOpen = (bits & 2) !== 0
