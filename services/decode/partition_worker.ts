@@ -1,6 +1,15 @@
 /**
  * Decodes one input partition. Everything that leaves it, the state of what is still open and the position of the input are
  * one transaction, so that whoever takes over goes on exactly where the last transaction ended: nothing twice, nothing lost.
+ *
+ * The state is that of every connection touched since the last tick, each time, and the offset is the position itself. The
+ * other way (a state only for connections long in the middle of something, an offset behind, replay with what was published
+ * suppressed) writes less and has far more to get wrong. What it could save at most was measured with `npm run bench -- chain`:
+ * 400 connections, 20 000 exchanges/s, CPU of decoding an exchange without any state, with all touched at each tick of 200 ms,
+ * and with each connection once in 5 s: HTTP/1 15.6, 15.4 and 12.7 µs; gRPC 22.7, 27.7 and 19.6; PostgreSQL 6.9, 12.3 and 10.2
+ * (the machine was busy: a few µs are noise). States took 150 to 470 bytes an exchange, about what its flow takes. That is cheap
+ * enough: at most 5 µs beside the 21 of an HTTP/1 exchange from Kafka to Kafka. It grows with the connections touched at a tick
+ * and not with their exchanges, some 50 µs each: where there are thousands of them the worker makes its ticks rarer (worker.ts).
  */
 import { KlartextError } from '../core/errors.js'
 import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicPartition } from '../core/ports/bus.js'

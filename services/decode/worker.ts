@@ -22,6 +22,12 @@ export interface WorkerOptions extends Omit<PartitionOptions, 'metrics' | 'bus'>
 const TICK_MS = 200
 const POLL_BYTES = 2 << 20
 const POLL_WAIT_MS = 50
+/**
+ * Where the states of very many connections are written at each tick, ticks come less often: so many times the time that it
+ * took, and not later than this.
+ */
+const STATE_PAUSES = 10
+const STATE_PAUSE_MS_MAX = 2_000
 /** So much output of a partition is committed before its tick. */
 const OUTPUT_BYTES = 4 << 20
 const OUTPUT_SEGMENTS = 20_000
@@ -45,6 +51,8 @@ export class DecodeWorker {
   /** How often a partition was taken: what was polled before says nothing of what it goes on from. */
   #takes = 0
   #ticked = 0
+  /** Until the next tick. */
+  #pauseMs: number
   #retryAt = 0
   #stopping = false
   #running: Promise<void> | null = null
@@ -52,6 +60,7 @@ export class DecodeWorker {
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#tickMs = options.tickMs ?? TICK_MS
+    this.#pauseMs = this.#tickMs
   }
 
   async start(): Promise<void> {
@@ -137,12 +146,16 @@ export class DecodeWorker {
       if (!retaken.has(record.partition)) this.#partitions.get(record.partition)?.push(record)
     }
     const now = this.#nowMs
-    const tick = now - this.#ticked >= this.#tickMs
+    const tick = now - this.#ticked >= this.#pauseMs
     if (tick) this.#ticked = now
     for (const worker of this.#partitions.values()) {
       const much = worker.waitingBytes >= OUTPUT_BYTES || worker.waitingSegments >= OUTPUT_SEGMENTS
       if (tick || much) worker.commitSoon()
       this.#throttle(worker)
+    }
+    if (tick) {
+      const spentMs = this.#nowMs - now
+      this.#pauseMs = Math.max(this.#tickMs, Math.min(STATE_PAUSE_MS_MAX, STATE_PAUSES * spentMs))
     }
     return records.length
   }
