@@ -90,7 +90,7 @@ static __noinline u64 tell_cgroup(void)
       bpf_probe_read_kernel_str(name, KT_CGROUP_NAME, BPF_CORE_READ(node, name));
     node = parent;
   }
-  bpf_ringbuf_submit(record, wake_flags());
+  bpf_ringbuf_submit(record, wake_flags(sizeof(*record)));
   return cgroup;
 }
 

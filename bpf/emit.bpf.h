@@ -18,9 +18,16 @@ struct run {
   u8 pad[2];
 };
 
-static __always_inline u64 wake_flags(void)
+/*
+ * Whether a record of so many bytes wakes the reader: the ones that fill the ring beyond a mark, and, since several
+ * processors may fill it at once, the next few behind them. Not all: waking costs more than a record.
+ */
+static __always_inline u64 wake_flags(u64 size)
 {
-  return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= settings.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+  u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+  return waiting >= settings.wake_bytes && waiting - settings.wake_bytes < size + KT_CHUNK_BYTES_MAX
+           ? BPF_RB_FORCE_WAKEUP
+           : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void fill_event(struct kt_event *event, const struct run *run, u32 length, u32 captured)
@@ -63,14 +70,21 @@ static __always_inline void fill_event(struct kt_event *event, const struct run 
       record->event.flags |= KT_FAULT | KT_TRUNCATED;                                                                  \
       count_loss(KT_LOSS_FAULT, size);                                                                                 \
     }                                                                                                                  \
-    bpf_ringbuf_submit(record, wake_flags());                                                                          \
+    bpf_ringbuf_submit(record, wake_flags(sizeof(*record)));                                                           \
     return 0;                                                                                                          \
   }
 
+EMIT_CLASS(128)
 EMIT_CLASS(256)
+EMIT_CLASS(384)
+EMIT_CLASS(512)
+EMIT_CLASS(768)
 EMIT_CLASS(1024)
+EMIT_CLASS(2048)
 EMIT_CLASS(4096)
+EMIT_CLASS(8192)
 EMIT_CLASS(16384)
+EMIT_CLASS(32768)
 EMIT_CLASS(65536)
 
 static long emit_chunk(u32 index, struct run *run)
@@ -80,14 +94,30 @@ static long emit_chunk(u32 index, struct run *run)
     return 1;
   if (size > KT_CHUNK_BYTES_MAX)
     size = KT_CHUNK_BYTES_MAX;
-  if (size <= 256)
-    emit_256(run, size);
-  else if (size <= 1024)
-    emit_1024(run, size);
-  else if (size <= 4096)
-    emit_4096(run, size);
+  if (size <= 512) {
+    if (size <= 128)
+      emit_128(run, size);
+    else if (size <= 256)
+      emit_256(run, size);
+    else if (size <= 384)
+      emit_384(run, size);
+    else
+      emit_512(run, size);
+  } else if (size <= 4096) {
+    if (size <= 768)
+      emit_768(run, size);
+    else if (size <= 1024)
+      emit_1024(run, size);
+    else if (size <= 2048)
+      emit_2048(run, size);
+    else
+      emit_4096(run, size);
+  } else if (size <= 8192)
+    emit_8192(run, size);
   else if (size <= 16384)
     emit_16384(run, size);
+  else if (size <= 32768)
+    emit_32768(run, size);
   else
     emit_65536(run, size);
   run->flags &= ~KT_OPEN;
@@ -107,7 +137,7 @@ __noinline int emit_position(struct run *run, u64 size, u32 flags)
     return 0;
   fill_event(event, run, size > 0xffffffff ? 0xffffffff : size, 0);
   event->flags |= flags;
-  bpf_ringbuf_submit(event, wake_flags());
+  bpf_ringbuf_submit(event, wake_flags(sizeof(*event)));
   return 0;
 }
 
@@ -160,17 +190,13 @@ static __always_inline void emit_notice(u8 kind, u8 source, const struct kt_key 
   event->time_ns = bpf_ktime_get_ns();
   event->length = 0;
   event->captured = 0;
-  event->ends[0] = 0;
-  event->ends[1] = 0;
   if (c) {
     event->carrier = c->ssl != 0;
     event->number = c->number;
-    event->ends[0] = c->position[0];
-    event->ends[1] = c->position[1];
     event->captured = sizeof(record->connection);
     record->connection = *c;
   }
-  bpf_ringbuf_submit(record, wake_flags());
+  bpf_ringbuf_submit(record, wake_flags(sizeof(*record)));
 }
 
 /* Starts a run on a connection: advances the position first. */

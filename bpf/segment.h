@@ -111,8 +111,6 @@ struct kt_event {
   u64 time_ns; /* monotonic clock */
   u32 length;
   u32 captured;
-  /* CLOSE: final positions, by way. */
-  u64 ends[2];
 };
 
 /* Below the outermost levels of a node are pod, container, and what the container makes of its own. */
@@ -158,10 +156,10 @@ struct kt_settings {
 };
 
 #if defined(__cplusplus)
-static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 72 && sizeof(kt_connection) == 152 && sizeof(kt_settings) == 16);
+static_assert(sizeof(kt_key) == 16 && sizeof(kt_event) == 56 && sizeof(kt_connection) == 152 && sizeof(kt_settings) == 16);
 #else
 _Static_assert(sizeof(struct kt_key) == 16, "kt_key");
-_Static_assert(sizeof(struct kt_event) == 72, "kt_event");
+_Static_assert(sizeof(struct kt_event) == 56, "kt_event");
 _Static_assert(sizeof(struct kt_connection) == 152, "kt_connection");
 _Static_assert(sizeof(struct kt_settings) == 16, "kt_settings");
 #endif

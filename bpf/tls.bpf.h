@@ -143,7 +143,8 @@ int tls_enter(struct pt_regs *regs)
   if (role < ROLE_HANDSHAKE) {
     t->buffer = argument(regs, cookie, 1);
     t->done = argument(regs, cookie, 3);
-    t->tls_ns = bpf_ktime_get_ns();
+    if (t->way == KT_EGRESS)
+      t->tls_ns = bpf_ktime_get_ns();
   }
   return 0;
 }

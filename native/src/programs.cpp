@@ -78,6 +78,7 @@ std::string Programs::open(const ProgramOptions &options) {
 
   bpf_map *ring = bpf_object__find_map_by_name(object_, "ring");
   if (!ring || bpf_map__set_max_entries(ring, options.ring_bytes) != 0) return "the ring cannot take this size";
+  ring_bytes_ = options.ring_bytes;
 
   kt_settings settings{};
   settings.self_tgid = static_cast<uint32_t>(getpid());

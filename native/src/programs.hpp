@@ -50,6 +50,7 @@ class Programs {
   void detach_all();
 
   int ring_fd() const;
+  size_t ring_bytes() const { return ring_bytes_; }
   // False where the entry is gone.
   bool find_connection(bool tls, const kt_key &key, kt_connection &into) const;
   void forget_connection(bool tls, const kt_key &key) const;
@@ -65,6 +66,7 @@ class Programs {
   void seed_listening_ports();
 
   bpf_object *object_ = nullptr;
+  size_t ring_bytes_ = 0;
   bool multi_ = false;
   std::vector<ProbeLink> links_;
   std::mutex probes_mutex_;

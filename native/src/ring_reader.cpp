@@ -6,18 +6,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <vector>
 
 namespace klartext {
 
 namespace {
 
-// The kernel wakes the reader when much waits; a little is fetched this often.
+// The kernel wakes the reader when much waits; a little is fetched this often, and less often where there is nothing.
 constexpr int POLL_MS = 8;
+constexpr int IDLE_POLL_MS = 32;
+// In the end, for a program that was preempted between reserving a record and submitting it.
+constexpr uint64_t LAST_RECORD_NS = 2'000'000'000;
 // Steps of the wall clock (NTP) reach segments after this at the latest.
 constexpr uint64_t CALIBRATE_NS = 1'000'000'000;
 // TLS objects of processes that ended without freeing them.
 constexpr uint64_t SWEEP_NS = 1'000'000'000;
+
+constexpr uint64_t NO_POSITIONS[2] = {0, 0};
 
 uint64_t clock_ns(clockid_t clock) {
   timespec time{};
@@ -37,14 +44,11 @@ RingReader::RingReader(Programs &programs, LibraryWatch &libraries, ReaderOption
     : programs_(programs), libraries_(libraries), options_(std::move(options)), deliver_(std::move(deliver)),
       table_(programs, seed_of(options_)) {}
 
-RingReader::~RingReader() {
-  stop();
-  if (ring_) ring_buffer__free(ring_);
-}
+RingReader::~RingReader() { stop(); }
 
 std::string RingReader::start() {
-  ring_ = ring_buffer__new(programs_.ring_fd(), on_record, this, nullptr);
-  if (!ring_) return std::string("cannot read the ring: ") + strerror(errno);
+  std::string error = ring_.open(programs_.ring_fd(), programs_.ring_bytes());
+  if (!error.empty()) return error;
   calibrate();
   begin_batch();
   thread_ = std::thread([this] { run(); });
@@ -56,23 +60,25 @@ void RingReader::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-int RingReader::on_record(void *self, void *record, size_t size) {
-  const auto *event = static_cast<const kt_event *>(record);
-  if (size >= sizeof(kt_event)) static_cast<RingReader *>(self)->handle(*event, static_cast<const uint8_t *>(record) + sizeof(kt_event));
-  return 0;
+size_t RingReader::consume() {
+  return ring_.consume([this](const uint8_t *record, size_t size) {
+    if (size >= sizeof(kt_event)) handle(*reinterpret_cast<const kt_event *>(record), record + sizeof(kt_event));
+  });
 }
 
 void RingReader::run() {
+  int poll_ms = POLL_MS;
   while (!stopping_) {
-    ring_buffer__poll(ring_, POLL_MS);
-    // poll() reads only when the kernel woke it; what waits below that mark is fetched here.
-    ring_buffer__consume(ring_);
+    ring_.wait(poll_ms);
+    poll_ms = consume() > 0 ? POLL_MS : std::min(2 * poll_ms, IDLE_POLL_MS);
     const uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (!batch_.is_empty() && now - batch_begun_ns_ >= uint64_t{options_.batch_ms} * 1'000'000) flush();
     if (now - calibrated_ns_ >= CALIBRATE_NS) calibrate();
     if (now - swept_ns_ >= SWEEP_NS) sweep();
   }
-  while (ring_buffer__consume(ring_) > 0) {
+  const uint64_t give_up = clock_ns(CLOCK_MONOTONIC) + LAST_RECORD_NS;
+  for (consume(); ring_.waiting() > 0 && clock_ns(CLOCK_MONOTONIC) < give_up; consume()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   flush();
 }
@@ -102,7 +108,7 @@ void RingReader::handle(const kt_event &event, const uint8_t *payload) {
         counts_.unknown_closes += 1;
         return;
       }
-      return close(*connection, event.number, event.time_ns, event.flags | (event.carrier ? KT_MUTED : 0), event.ends);
+      return close(*connection, event.number, event.time_ns, event.flags | (event.carrier ? KT_MUTED : 0), kernel ? kernel->position : NO_POSITIONS);
     }
     case KT_EVENT_UNBOUND:
       return libraries_.arm_memory_bios(event.key.tgid);

@@ -11,8 +11,7 @@
 #include "connection_table.hpp"
 #include "library_watch.hpp"
 #include "programs.hpp"
-
-struct ring_buffer;
+#include "ring.hpp"
 
 namespace klartext {
 
@@ -43,7 +42,7 @@ class RingReader {
   const ReaderCounts &counts() const { return counts_; }
 
  private:
-  static int on_record(void *self, void *record, size_t size);
+  size_t consume();
   void run();
   void handle(const kt_event &event, const uint8_t *payload);
   void segment(const kt_event &event, const uint8_t *payload);
@@ -62,7 +61,7 @@ class RingReader {
   ConnectionTable table_;
   AvroBatch batch_;
   ReaderCounts counts_;
-  ring_buffer *ring_ = nullptr;
+  Ring ring_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   uint64_t batch_number_ = 1;
