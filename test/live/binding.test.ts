@@ -5,14 +5,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nativeProgram } from '../native_program.js'
-import { capture, NO_CAPTURE, run, withCertificate } from './harness.js'
+import { capture, NO_CAPTURE, run, withCertificate, withLibrary } from './harness.js'
+import { openssl11 } from './openssl11.js'
 import { flawOf, hashOf, type Said, type Stream, streamsOf } from './streams.js'
 
 const CONNECTIONS = 48
 
-async function loop(shape: string): Promise<{ said: Said[]; streams: Stream[] }> {
+const SOURCE = 'test/live/workloads/memory_bio.c'
+
+async function loop(shape: string, loops = nativeProgram(SOURCE)): Promise<{ said: Said[]; streams: Stream[] }> {
   return await withCertificate(async (folder) => {
-    const loops = nativeProgram('test/live/workloads/memory_bio.c')
     let said: Said[] = []
     const { segments } = await capture({ ringBytes: 64 << 20 }, async () => {
       const words = [`${folder}/cert.pem`, `${folder}/key.pem`, shape, String(CONNECTIONS)]
@@ -65,6 +67,13 @@ for (const shape of ['memory', 'pair']) {
     t.diagnostic(`${streams.length / 2} ends of ${said.length} connections on one thread`)
   })
 }
+
+test('memory BIOs of OpenSSL 1.1: every connection has its own addresses', { skip: NO_CAPTURE }, async (t) => {
+  const { ssl, crypto } = openssl11()
+  const { said, streams } = await withLibrary(ssl, () => loop('memory', nativeProgram(SOURCE, [ssl, crypto])))
+  assert.equal(check(said, streams), streams.length)
+  t.diagnostic(`${streams.length / 2} ends of ${said.length} connections on one thread`)
+})
 
 test('records sent in vectors of which the first is 5 bytes: none is wrong', { skip: NO_CAPTURE }, async (t) => {
   const { said, streams } = await loop('vectors')

@@ -1,5 +1,6 @@
 /** Runs something while the host is captured, and gives what was captured of it. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -81,5 +82,18 @@ export async function withCertificate<T>(use: (folder: string) => Promise<T>): P
     return await use(folder)
   } finally {
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const LOADER = 'import ctypes, sys; ctypes.CDLL(sys.argv[1]); print(1, flush=True); sys.stdin.readline()'
+
+/** While some process has it loaded: a capture that begins meanwhile has it hooked from its beginning. */
+export async function withLibrary<T>(path: string, use: () => Promise<T>): Promise<T> {
+  const loader = spawn(PYTHON, ['-c', LOADER, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  try {
+    await once(loader.stdout, 'data')
+    return await use()
+  } finally {
+    loader.stdin.end()
   }
 }
