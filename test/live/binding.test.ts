@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nativeProgram } from '../native_program.js'
-import { capture, NO_CAPTURE, run, withCertificate, withLibrary } from './harness.js'
+import { capture, NO_CAPTURE, run, withCertificate, withLibraries } from './harness.js'
 import { openssl11 } from './openssl11.js'
 import { flawOf, hashOf, type Said, type Stream, streamsOf } from './streams.js'
 
@@ -70,7 +70,9 @@ for (const shape of ['memory', 'pair']) {
 
 test('memory BIOs of OpenSSL 1.1: every connection has its own addresses', { skip: NO_CAPTURE }, async (t) => {
   const { ssl, crypto } = openssl11()
-  const { said, streams } = await withLibrary(ssl, () => loop('memory', nativeProgram(SOURCE, [ssl, crypto])))
+  const { said, streams } = await withLibraries([crypto, ssl], () =>
+    loop('memory', nativeProgram(SOURCE, [ssl, crypto])),
+  )
   assert.equal(check(said, streams), streams.length)
   t.diagnostic(`${streams.length / 2} ends of ${said.length} connections on one thread`)
 })

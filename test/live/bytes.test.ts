@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SegmentFlag } from '../../services/core/segment.js'
 import { nativeProgram } from '../native_program.js'
-import { type Captured, capture, NO_CAPTURE, run, withCertificate, withLibrary } from './harness.js'
+import { type Captured, captureOf, NO_CAPTURE, withCertificate, withLibraries } from './harness.js'
 import { openssl11 } from './openssl11.js'
 import { flawOf, hashOf, missingOf, type Said, type Stream, streamsOf } from './streams.js'
 
@@ -22,15 +22,13 @@ function suite(name: string, program: () => string, whileLoaded: <T>(use: () => 
   test(`${name}: shapes run while captured`, { skip: NO_CAPTURE }, async (t) => {
     await withCertificate(async (folder) => {
       const shapes = program()
-      captured = await whileLoaded(() =>
-        capture({ ringBytes: 64 << 20 }, async () => {
-          const { stdout } = await run(shapes, [`${folder}/cert.pem`, `${folder}/key.pem`, 'all'])
-          said = stdout
-            .trim()
-            .split('\n')
-            .map((line) => JSON.parse(line) as Said)
-        }),
-      )
+      const words = [`${folder}/cert.pem`, `${folder}/key.pem`, 'all']
+      const done = await whileLoaded(() => captureOf({ ringBytes: 64 << 20 }, shapes, words))
+      captured = done
+      said = done.said
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Said)
     })
     const { segments, stats } = captured as unknown as Captured
     all = streamsOf(segments)
@@ -132,5 +130,5 @@ suite(
 suite(
   '1.1',
   () => nativeProgram(SOURCE, [openssl11().ssl, openssl11().crypto]),
-  (use) => withLibrary(openssl11().ssl, use),
+  (use) => withLibraries([openssl11().crypto, openssl11().ssl], use),
 )

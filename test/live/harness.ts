@@ -85,15 +85,42 @@ export async function withCertificate<T>(use: (folder: string) => Promise<T>): P
   }
 }
 
-const LOADER = 'import ctypes, sys; ctypes.CDLL(sys.argv[1]); print(1, flush=True); sys.stdin.readline()'
+const LOADER = `
+import ctypes, sys
+for path in sys.argv[1:]: ctypes.CDLL(path)
+print(1, flush=True)
+sys.stdin.readline()
+`
 
-/** While some process has it loaded: a capture that begins meanwhile has it hooked from its beginning. */
-export async function withLibrary<T>(path: string, use: () => Promise<T>): Promise<T> {
-  const loader = spawn(PYTHON, ['-c', LOADER, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+/** While some process has them loaded: a capture that begins meanwhile has them hooked from its beginning. */
+export async function withLibraries<T>(paths: readonly string[], use: () => Promise<T>): Promise<T> {
+  const loader = spawn(PYTHON, ['-c', LOADER, ...paths], { stdio: ['pipe', 'pipe', 'inherit'] })
   try {
     await once(loader.stdout, 'data')
     return await use()
   } finally {
     loader.stdin.end()
   }
+}
+
+/** Runs a program while only it is captured, so that counters are its own whatever else the host does. */
+export async function captureOf(
+  options: NativeSourceOptions,
+  program: string,
+  words: readonly string[],
+): Promise<Captured & { readonly said: string }> {
+  // It has its number before it begins.
+  const child = spawn('sh', ['-c', 'read go && exec "$0" "$@"', program, ...words], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (data) => {
+    said += data
+  })
+  const captured = await capture({ ...options, pids: [child.pid as number] }, async () => {
+    child.stdin.end('go\n')
+    const [code] = await once(child, 'close')
+    if (code !== 0) throw new Error(`${program} ended with ${code}`)
+  })
+  return { ...captured, said }
 }

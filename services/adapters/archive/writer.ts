@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { deflateRawSync } from 'node:zlib'
 import { KlartextError } from '../../core/errors.js'
 import { AvroOutput } from '../../core/wire/avro.js'
@@ -63,10 +63,20 @@ export class ArchiveWriter {
     closeSync(this.#file)
   }
 
+  /** Half a block at the end, of a disk that is full, would make the file look broken. */
+  #dropTail(): void {
+    try {
+      ftruncateSync(this.#file, this.bytes)
+    } catch {
+      // A pipe has no length.
+    }
+  }
+
   #write(bytes: Buffer): void {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
     } catch (error) {
+      this.#dropTail()
       throw new KlartextError(
         'UNWRITABLE',
         `${this.#path}: ${(error as Error).message}; ${this.batches} batches are whole`,

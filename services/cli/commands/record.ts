@@ -30,18 +30,24 @@ async function run(input: CommandInput): Promise<number> {
   if (pids?.some((pid) => !Number.isInteger(pid) || pid <= 0))
     throw new UsageError('--pid takes process ids, divided by commas')
   const source = new NativeSource({ plain: input.values['tls-only'] !== true, ...(pids === undefined ? {} : { pids }) })
-  const archive = new ArchiveWriter(output)
   // From here on a signal ends it in good order.
   const stopped = untilStopped(seconds)
+  // An archive that is there already is only replaced where there is something to put in its place.
   source.start()
-  process.stderr.write(`recording to ${output}; Ctrl-C ends it\n`)
-  const writing = (async () => {
-    for await (const batch of source.rawBatches()) archive.append(batch)
-  })()
-  await Promise.race([stopped, writing])
-  await source.stop()
-  await writing
-  archive.close()
+  let archive: ArchiveWriter
+  try {
+    archive = new ArchiveWriter(output)
+    process.stderr.write(`recording to ${output}; Ctrl-C ends it\n`)
+    const writing = (async () => {
+      for await (const batch of source.rawBatches()) archive.append(batch)
+    })()
+    await Promise.race([stopped, writing])
+    await source.stop()
+    await writing
+    archive.close()
+  } finally {
+    await source.stop()
+  }
   const stats = source.stats()
   process.stderr.write(
     `${stats?.segments ?? 0} segments, ${stats?.payloadBytes ?? 0} bytes of payload in ${archive.batches} batches\n`,

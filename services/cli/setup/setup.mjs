@@ -19,6 +19,7 @@ const TEST_PACKAGES = [
   'redis-server',
   'postgresql',
   'python3-psycopg',
+  'python3-pip',
   'bind9-dnsutils',
   'gnutls-bin',
   'python3-redis',
