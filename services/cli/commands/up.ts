@@ -45,6 +45,7 @@ async function run(input: CommandInput): Promise<number> {
   if (record !== undefined && !capturing) throw new UsageError('klartext up: --record needs capture')
   const embedded = await Embedded.open({ dataDir })
   const endpointFile = join(dataDir, ENDPOINT_FILE)
+  const replays = new BackgroundReplays(embedded.store, dataDir)
   try {
     const server = await serveClickHouseHttp(embedded.store, { port, host: '127.0.0.1' })
     writeFileSync(endpointFile, `http://127.0.0.1:${port}`)
@@ -54,7 +55,6 @@ async function run(input: CommandInput): Promise<number> {
     const stopped = untilStopped(seconds)
     const recording = record === undefined ? null : startRecording(record, recordMax, dataDir, say)
     if (capturing) source.start()
-    const replays = new BackgroundReplays(embedded.store, dataDir)
     replays.start()
     say(capturing ? 'capturing this host: no keys, no bodies, query values masked' : 'serving the store, not capturing')
     say(`store  ${dataDir}`)
@@ -78,6 +78,7 @@ async function run(input: CommandInput): Promise<number> {
     }
     await server.close()
   } finally {
+    await replays.stop()
     rmSync(endpointFile, { force: true })
     await embedded.close()
   }

@@ -36,7 +36,7 @@ export class BackgroundReplays {
       } catch {
         // The store says so elsewhere; it is looked at again.
       }
-      await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => {})
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => {})
     }
   }
 
