@@ -67,7 +67,7 @@ async function decodeSeconds({ path, exchanges }: Sides): Promise<number> {
 }
 
 /** Processor time that a command takes, its children included, in s: others may use the machine meanwhile. */
-function timed(command: string): number {
+export function timed(command: string): number {
   const done = spawnSync('/bin/sh', ['-c', `${command} || exit 1; times`], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -632,7 +632,7 @@ export class Conversation {
     const all = this.queue.all()
     const saved: Saved = {
       session: this.session,
-      all,
+      all: this.queue.saved(),
       reply: this.reply,
       failing: this.#failing,
       failingAt: this.#failing === null ? -1 : all.indexOf(this.#failing),
@@ -687,7 +687,7 @@ export class Conversation {
 
 interface Saved {
   session: Session
-  all: Op[]
+  all: Partial<Op>[]
   reply: Reply
   failing: Op | null
   failingAt: number

@@ -2,11 +2,11 @@
 import { COPY, endsUnit, GSSENC, LOST, NO_VALUES, Op, SSL, STARTUP } from './op.js'
 
 /**
- * Operations without an answer: a one-sided capture must not grow. Below 1 MiB with some 150 bytes each; a pipelining
+ * Operations without an answer: a one-sided capture must not grow. Below 1 MiB with some 100 bytes each; a pipelining
  * client has a few hundred under way.
  */
 const OPS_MAX = 4096
-/** Of their texts and values; what finds no room is marked as unknown. */
+/** Of their texts and values; what finds no room is marked as unknown. With names so many again fit. */
 const CHARS_MAX = 128 * 1024
 /** Answered ones are cut off the list when there are so many of them, and as many as are left. */
 const ANSWERED_MAX = 512
@@ -24,13 +24,14 @@ export class Queue {
   #ops: Op[] = []
   #head = 0
   #chars = 0
+  #nameChars = 0
 
   get length(): number {
     return this.#ops.length - this.#head
   }
 
   get full(): boolean {
-    return this.length >= OPS_MAX
+    return this.length >= OPS_MAX || this.#chars + this.#nameChars >= 2 * CHARS_MAX
   }
 
   get first(): Op | null {
@@ -50,6 +51,15 @@ export class Queue {
     return this.#ops.slice(this.#head)
   }
 
+  /** For a checkpoint: of each only what differs from a new one. */
+  saved(): Partial<Op>[] {
+    return this.#ops.slice(this.#head).map((op) => {
+      const fields: Record<string, unknown> = { kind: op.kind, startUs: op.startUs }
+      for (const name of FIELDS) if (op[name] !== NEW[name]) fields[name] = op[name]
+      return fields as Partial<Op>
+    })
+  }
+
   push(op: Op): void {
     const chars = charsOf(op)
     if (this.#chars + chars > CHARS_MAX) {
@@ -58,6 +68,7 @@ export class Queue {
       op.unknown = true
       op.truncated = true
     } else this.#chars += chars
+    this.#nameChars += nameCharsOf(op)
     this.#ops.push(op)
   }
 
@@ -65,6 +76,7 @@ export class Queue {
   shift(): Op {
     const op = this.#ops[this.#head]
     this.#chars -= charsOf(op)
+    this.#nameChars -= nameCharsOf(op)
     this.#head += 1
     if (this.#head === this.#ops.length) {
       this.#ops = []
@@ -79,6 +91,7 @@ export class Queue {
   remove(index: number): Op {
     const [op] = this.#ops.splice(this.#head + index, 1)
     this.#chars -= charsOf(op)
+    this.#nameChars -= nameCharsOf(op)
     return op
   }
 
@@ -107,10 +120,11 @@ export class Queue {
     return units
   }
 
-  restore(ops: readonly Op[]): void {
-    this.#ops = ops.map((each) => Object.assign(new Op(each.kind, each.startUs), each))
+  restore(ops: readonly Partial<Op>[]): void {
+    this.#ops = ops.map((each) => Object.assign(new Op(each.kind ?? 0, each.startUs ?? 0), each))
     this.#head = 0
     this.#chars = this.#ops.reduce((sum, op) => sum + charsOf(op), 0)
+    this.#nameChars = this.#ops.reduce((sum, op) => sum + nameCharsOf(op), 0)
   }
 }
 
@@ -119,3 +133,9 @@ function charsOf(op: Op): number {
   for (const value of op.values) chars += value?.length ?? 0
   return chars
 }
+
+const nameCharsOf = ({ name, portal, types, formats }: Op): number =>
+  name.length + portal.length + types.length + formats.length
+
+const NEW = new Op(0, 0)
+const FIELDS = (Object.keys(NEW) as (keyof Op)[]).filter((name) => name !== 'kind' && name !== 'startUs')

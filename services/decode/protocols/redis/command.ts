@@ -7,6 +7,9 @@ import { queryText } from './privacy.js'
 import type { Reply } from './reply_reader.js'
 import type { RequestReader } from './request_reader.js'
 
+/** What a reader knows of the command it has just read. */
+type Sent = Pick<RequestReader, 'startUs' | 'endUs' | 'sizeBytes' | 'gaps' | 'cut' | 'argCount'>
+
 export class Command {
   readonly kind: number
   readonly method: string
@@ -37,7 +40,7 @@ export class Command {
   respBytes = 0
   anomalies: string[] = NO_STRINGS
 
-  constructor(method: string, kind: number, key: string, text: string, reader: RequestReader) {
+  constructor(method: string, kind: number, key: string, text: string, reader: Sent) {
     this.method = method
     this.kind = kind
     this.key = key
@@ -93,18 +96,56 @@ export class Command {
     return exchange
   }
 
+  /** Characters that it keeps. */
+  get chars(): number {
+    return (
+      this.method.length + this.key.length + this.text.length + this.word.length + this.user.length + this.option.length
+    )
+  }
+
+  /** Small, since thousands may wait: what few commands have stands behind a flag. */
   save(out: StateWriter): void {
-    out.string(JSON.stringify(this))
+    const { word, user, silent, option, gaps, awaited, dropped, respStartUs, respBytes, anomalies } = this
+    const counts = gaps + dropped + respStartUs + respBytes
+    const more = word + user + silent + option !== '' || counts > 0 || awaited !== 1 || anomalies.length > 0
+    out.u8((this.cut ? 1 : 0) | (this.whole ? 2 : 0) | (this.counted ? 4 : 0) | (more ? 8 : 0))
+    out.u8(this.kind)
+    for (const text of [this.method, this.key, this.text]) out.string(text)
+    for (const value of [this.startUs, this.endUs, this.sizeBytes]) out.number(value)
+    if (!more) return
+    for (const text of [word, user, silent, option]) out.string(text)
+    for (const value of [gaps, awaited, dropped, respStartUs, respBytes]) out.number(value)
+    out.strings(anomalies)
   }
 
   static restore(state: StateReader): Command {
-    const command = Object.create(Command.prototype) as Command
-    try {
-      Object.assign(command, JSON.parse(state.string()))
-    } catch {
-      state.failed = true
-    }
-    if (command.anomalies?.length === 0) command.anomalies = NO_STRINGS
+    const flags = state.u8()
+    const kind = state.u8()
+    const [method, key, text] = [state.string(), state.string(), state.string()]
+    const [startUs, endUs, sizeBytes] = [state.number(), state.number(), state.number()]
+    const command = new Command(method, kind, key, text, {
+      startUs,
+      endUs,
+      sizeBytes,
+      gaps: 0,
+      cut: (flags & 1) !== 0,
+      argCount: 1,
+    })
+    command.awaited = 1
+    command.whole = (flags & 2) !== 0
+    command.counted = (flags & 4) !== 0
+    if ((flags & 8) === 0) return command
+    command.word = state.string()
+    command.user = state.string()
+    command.silent = state.string()
+    command.option = state.string()
+    command.gaps = state.number()
+    command.awaited = state.number()
+    command.dropped = state.number()
+    command.respStartUs = state.number()
+    command.respBytes = state.number()
+    const anomalies = state.strings()
+    if (anomalies.length > 0) command.anomalies = anomalies
     return command
   }
 }

@@ -15,8 +15,11 @@ import { PLUS, PUSH, STAR } from './resp.js'
 import { Session } from './session.js'
 import { Transaction } from './transaction.js'
 
-/** Commands without an answer: about 180 bytes each, so that the deepest pipeline stays below 1 MiB. */
+/** Commands without an answer: below 100 bytes each and what they say, so that the deepest pipeline stays below 1 MiB. */
 export const PENDING_MAX = 4096
+/** What they may say in all, in characters, looked at now and then. */
+const PENDING_CHARS_MAX = 128 * 1024
+const LOOK_EVERY = 64
 /** Beyond so many waiting commands their text is not kept: 512 characters each. */
 export const PENDING_TEXTS_MAX = 256
 /** Answers that were read before their commands, because directions are captured apart. */
@@ -41,6 +44,10 @@ export class Pairing {
   readonly #transaction: Transaction
   #open: Command[] = []
   #head = 0
+  /** Those that wait say more than may be kept. */
+  #sayTooMuch = false
+  /** How many waited when that was found out. */
+  #lookedAt = 0
   #early: Reply[] = []
   #replies = REPLIES_ON
   #requestsLost = false
@@ -75,11 +82,12 @@ export class Pairing {
     this.#unaskedMessages = 0
     if (this.#requestsLost) this.#settle(command.startUs)
     command.silent = this.#silent(command)
-    if (command.silent !== '' && (this.waiting === 0 || this.waiting >= PENDING_MAX)) {
+    const full = this.#isFull()
+    if (command.silent !== '' && (this.waiting === 0 || full)) {
       this.#unanswered(command)
       return
     }
-    if (this.waiting >= PENDING_MAX) {
+    if (full) {
       this.#open[this.#open.length - 1].dropped += 1
       command.note('redis.too_many_pending')
       this.#giveUp(command)
@@ -88,6 +96,18 @@ export class Pairing {
     command.counted = !this.#requestsLost
     this.#open.push(command)
     if (this.#early.length > 0 && !this.#requestsLost) this.#takeEarly()
+  }
+
+  #isFull(): boolean {
+    const { waiting } = this
+    if (waiting >= PENDING_MAX) return true
+    if (waiting % LOOK_EVERY === 0 && waiting !== this.#lookedAt) {
+      let chars = 0
+      for (let i = this.#head; i < this.#open.length; i++) chars += this.#open[i].chars
+      this.#sayTooMuch = chars > PENDING_CHARS_MAX
+      this.#lookedAt = waiting
+    }
+    return this.#sayTooMuch
   }
 
   /** Why no answer is due, `''` if one is. CLIENT REPLY decides for itself and for what follows (networking.c). */
@@ -448,6 +468,8 @@ export class Pairing {
     out.number(this.#lastReplyUs)
     out.number(this.#toDrop)
     out.number(this.#unaskedMessages)
+    out.bool(this.#sayTooMuch)
+    out.number(this.#lookedAt)
   }
 
   restore(state: StateReader): void {
@@ -468,6 +490,8 @@ export class Pairing {
     this.#lastReplyUs = state.number()
     this.#toDrop = state.number()
     this.#unaskedMessages = state.number()
+    this.#sayTooMuch = state.bool()
+    this.#lookedAt = state.number()
   }
 }
 

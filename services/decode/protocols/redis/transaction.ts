@@ -13,6 +13,7 @@ import type { Session } from './session.js'
 
 /** Longer transactions have their further commands handed over when they are queued. */
 const QUEUED_MAX = 512
+const QUEUED_CHARS_MAX = 64 * 1024
 
 const TRANSACTION = 'redis.transaction'
 
@@ -39,8 +40,15 @@ export class Transaction {
   /** The server said QUEUED. */
   queue(command: Command): void {
     this.#count += 1
-    if (this.#queued.length < QUEUED_MAX) this.#queued.push(command)
+    const room = this.#queued.length < QUEUED_MAX && this.#chars() + command.chars <= QUEUED_CHARS_MAX
+    if (room) this.#queued.push(command)
     else this.#handOver(command, 'queued', null)
+  }
+
+  #chars(): number {
+    let chars = 0
+    for (const command of this.#queued) chars += command.chars
+    return chars
   }
 
   answered(command: Command, reply: Reply, exchange: Exchange): void {
