@@ -32,6 +32,13 @@ export function addressToBytes(text: string): Buffer {
     const valid = parts.length === 4 && parts.every((part) => Number.isInteger(part) && part >= 0 && part <= 255)
     return valid ? Buffer.from(parts) : Buffer.alloc(0)
   }
+  // RFC 4291 section 2.2: the last four bytes may be written as IPv4.
+  const dotted = /^(.*:)([\d.]+)$/.exec(text)
+  if (dotted?.[2].includes('.')) {
+    const last = addressToBytes(dotted[2])
+    if (last.length !== 4) return Buffer.alloc(0)
+    return addressToBytes(`${dotted[1]}${last.readUInt16BE(0).toString(16)}:${last.readUInt16BE(2).toString(16)}`)
+  }
   const [left, right] = text.split('::')
   const words = (part: string | undefined) => (part ? part.split(':').map((word) => Number.parseInt(word, 16)) : [])
   const head = words(left)
@@ -50,17 +57,45 @@ export function addressToBytes(text: string): Buffer {
  * reserved. False for what is no address.
  */
 export function isPublicAddress(text: string): boolean {
+  const v4 = v4Number(text)
+  if (v4 >= 0) return isPublicV4(v4)
   const bytes = addressToBytes(text)
-  if (bytes.length === 4) {
-    const [a, b, c] = bytes
-    if (a === 0 || a === 10 || a === 127 || a >= 224) return false
-    if (a === 100) return b < 64 || b > 127
-    if (a === 169) return b !== 254
-    if (a === 172) return b < 16 || b > 31
-    if (a === 192) return b !== 168 && !(b === 0 && (c === 0 || c === 2))
-    if (a === 198) return b !== 18 && b !== 19 && !(b === 51 && c === 100)
-    return !(a === 203 && b === 0 && c === 113)
-  }
+  if (bytes.length === 4) return isPublicV4(bytes.readUInt32BE())
   // Global unicast is 2000::/3; 2001:db8::/32 is for documentation.
   return bytes.length === 16 && bytes[0] >> 5 === 1 && bytes.readUInt32BE(0) !== 0x20010db8
+}
+
+function isPublicV4(address: number): boolean {
+  const [a, b, c] = [address >>> 24, (address >>> 16) & 255, (address >>> 8) & 255]
+  if (a === 0 || a === 10 || a === 127 || a >= 224) return false
+  if (a === 100) return b < 64 || b > 127
+  if (a === 169) return b !== 254
+  if (a === 172) return b < 16 || b > 31
+  if (a === 192) return b !== 168 && !(b === 0 && (c === 0 || c === 2))
+  if (a === 198) return b !== 18 && b !== 19 && !(b === 51 && c === 100)
+  return !(a === 203 && b === 0 && c === 113)
+}
+
+const DOT = 46
+const ZERO = 48
+
+/** Of a dotted address its 32 bits; -1 for other texts. Without an allocation: it is asked for every flow. */
+function v4Number(text: string): number {
+  let address = 0
+  let part = -1
+  let parts = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === DOT) {
+      if (part < 0 || ++parts > 3) return -1
+      address = address * 256 + part
+      part = -1
+      continue
+    }
+    const digit = code - ZERO
+    if (digit < 0 || digit > 9) return -1
+    part = part < 0 ? digit : part * 10 + digit
+    if (part > 255) return -1
+  }
+  return parts === 3 && part >= 0 ? address * 256 + part : -1
 }

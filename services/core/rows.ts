@@ -1,5 +1,6 @@
-/** The two other tables of the main job: one row per connection, and what was seen and not seen. */
+/** The other tables of the main job: one row per connection, what was seen and not seen, who had an address when. */
 import type { ColumnKind } from './flow.js'
+import type { IdentityKind } from './pods.js'
 import type { CaptureSide, Transport } from './segment.js'
 
 /** Why a connection, or a part of it, gave no flows; closed, so that a report can list all of them. */
@@ -111,4 +112,52 @@ export const COVERAGE_COLUMNS: Readonly<Record<keyof CoverageRow, ColumnKind>> =
   detail: 'text',
   bytes: 'u64',
   count: 'u64',
+}
+
+/** One life of a pod, service, node or namespace, as it was last known. */
+export interface PodRow {
+  cluster: string
+  kind: IdentityKind
+  key: string
+  ns: string
+  name: string
+  workload: string
+  workload_kind: string
+  node: string
+  zone: string
+  region: string
+  service: string
+  sa: string
+  pod_uid: string
+  addresses: readonly string[]
+  /** Of each container its id, and at the same place its name. */
+  container_ids: readonly string[]
+  container_names: readonly string[]
+  /** µs since 1970. */
+  valid_from: number
+  valid_to: number
+  /** Since when this is known; of one key the latest counts. */
+  known: number
+}
+
+export const POD_COLUMNS: Readonly<Record<keyof PodRow, ColumnKind>> = {
+  cluster: 'text',
+  kind: 'text',
+  key: 'text',
+  ns: 'text',
+  name: 'text',
+  workload: 'text',
+  workload_kind: 'text',
+  node: 'text',
+  zone: 'text',
+  region: 'text',
+  service: 'text',
+  sa: 'text',
+  pod_uid: 'text',
+  addresses: 'texts',
+  container_ids: 'texts',
+  container_names: 'texts',
+  valid_from: 'time',
+  valid_to: 'time',
+  known: 'time',
 }

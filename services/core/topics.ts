@@ -26,8 +26,10 @@ export interface TopicRule {
   readonly byConnection: boolean
   /** Of each key only the newest record is kept for good. */
   readonly compact: boolean
-  /** Days; without meaning where it is compacted. */
+  /** Days. Where it is compacted: for so long all records are kept, beyond it the newest of each key. */
   readonly retentionDays: number
+  /** Records carry the time at which the broker took them, whatever their senders' clocks say. */
+  readonly brokerTime?: boolean
 }
 
 /** Segments are kept as long as incidents can be replayed. */
@@ -37,6 +39,8 @@ const kept = (byConnection: boolean, retentionDays: number): TopicRule => ({
   retentionDays,
 })
 const compacted = (byConnection: boolean): TopicRule => ({ byConnection, compact: true, retentionDays: 0 })
+/** Segments are named by what was known of pods when they came: also when they are replayed, as long as they are kept. */
+const pods: TopicRule = { byConnection: false, compact: true, retentionDays: 4, brokerTime: true }
 
 export const TOPIC_RULES: ReadonlyMap<string, TopicRule> = new Map([
   [TOPICS.segments, kept(true, 3)],
@@ -45,7 +49,7 @@ export const TOPIC_RULES: ReadonlyMap<string, TopicRule> = new Map([
   [TOPICS.state, compacted(true)],
   [TOPICS.coverage, kept(false, 3)],
   [TOPICS.deadLetters, kept(false, 14)],
-  [TOPICS.pods, compacted(false)],
+  [TOPICS.pods, pods],
   [TOPICS.findings, kept(false, 14)],
 ])
 

@@ -1,7 +1,16 @@
 /** The configuration of the decode worker. */
 import { type SectionOf, secret, text, wholeNumber } from '../core/config/key.js'
 import { KAFKA_KEYS, LOG_KEYS, operationsKeys } from '../core/config/shared.js'
+import { NAMES_WAIT_MS } from './names.js'
 import { defaultPolicy, type PolicyConfig, parsePolicy } from './policy.js'
+
+export const NAMES_WAIT_KEY = wholeNumber('KLARTEXT_NAMES_WAIT_MS', {
+  min: 0,
+  max: 60_000,
+  unit: 'ms',
+  fallback: NAMES_WAIT_MS,
+  help: 'flows are named by what was known of pods so long after their capture; the same for all workers and replays',
+})
 
 const DECODE_KEYS = {
   group: text('KLARTEXT_DECODE_GROUP', {
@@ -15,6 +24,7 @@ const DECODE_KEYS = {
     fallback: 200,
     help: 'between two transactions of a partition: flows wait for it',
   }),
+  namesWaitMs: NAMES_WAIT_KEY,
   policyFile: text('KLARTEXT_POLICY_FILE', {
     fallback: '',
     help: 'JSON: what of a flow may be kept; without one metadata only',

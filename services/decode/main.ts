@@ -2,17 +2,19 @@
 import { KafkaBus } from '../adapters/kafka/bus.js'
 import { kafkaOptions } from '../adapters/kafka/config.js'
 import type { LostOffsets } from '../adapters/kafka/options.js'
+import { PodTable } from '../adapters/memory/pod_table.js'
 import { readTextFile } from '../adapters/system/text_file.js'
 import type { ServiceDefinition } from '../core/service.js'
 import { LagSampler } from '../core/telemetry/lag.js'
 import { checkTopics, TOPICS } from '../core/topics.js'
 import { DECODE_CONFIG, decodePolicy } from './config.js'
-import { decodeMetrics } from './metrics.js'
+import { decodeMetrics, namesMetrics } from './metrics.js'
+import { PodFeed } from './pod_feed.js'
 import { FlowPolicy } from './policy.js'
 import { PROTOCOLS } from './protocols/registry.js'
 import { DecodeWorker } from './worker.js'
 
-const { segments, flows, connections, state, coverage, deadLetters } = TOPICS
+const { segments, flows, connections, state, coverage, deadLetters, pods } = TOPICS
 
 export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
   name: 'decode',
@@ -26,24 +28,34 @@ export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
     const onLost = ({ topic, partition, from, to }: LostOffsets) =>
       log.warn('messages were gone before they were read', { topic, partition, from, to })
     const bus = await waitFor('kafka', () => KafkaBus.connect({ ...kafkaOptions(kafka), onLost }))
-    await waitFor('topics', () => checkTopics(bus, [segments, flows, connections, state, coverage, deadLetters]))
+    await waitFor('topics', () => checkTopics(bus, [segments, flows, connections, state, coverage, deadLetters, pods]))
+    const names = new PodFeed({
+      bus,
+      clock,
+      pods: new PodTable(),
+      waitMs: decode.namesWaitMs,
+      onError: (error) => log.failure('reading pods', error),
+    })
     const worker = new DecodeWorker({
       bus,
       clock,
       group: decode.group,
       protocols: PROTOCOLS,
       policy: new FlowPolicy(decodePolicy(decode, readTextFile)),
+      names,
       deadLetters: true,
       tickMs: decode.tickMs,
       onError: (error) => log.failure('decoding', error),
       onProgress: () => health.beat(),
     })
     health.watch('decode', () => worker.notReady)
+    health.watch('pods', () => names.trouble)
     const lag = new LagSampler(
       bus,
       () => worker.positions(),
       () => clock.nowUs() / 1000,
     )
+    await waitFor('pods', () => names.start())
     await waitFor('kafka', () => worker.start())
     lag.start()
     return {
@@ -51,9 +63,10 @@ export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
       stop: async () => {
         lag.stop()
         await worker.stop()
+        await names.stop()
         await bus.close()
       },
-      metrics: () => decodeMetrics(worker, lag),
+      metrics: () => [...decodeMetrics(worker, lag), ...namesMetrics(names)],
       status: () => worker.status(),
     }
   },

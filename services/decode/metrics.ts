@@ -2,6 +2,7 @@
 import type { LagSampler } from '../core/telemetry/lag.js'
 import { byLabel, counter, gauge, Histogram, type MetricFamily } from '../core/telemetry/metrics.js'
 import { Accounting } from './accounting.js'
+import type { PodFeed } from './pod_feed.js'
 import type { DecodeWorker } from './worker.js'
 
 export class WorkerMetrics {
@@ -114,9 +115,31 @@ export function decodeMetrics(worker: DecodeWorker, lag: LagSampler): MetricFami
       perPartition(({ heldBytes }) => heldBytes),
     ),
     gauge(
+      'klartext_decode_unnamed_bytes',
+      'Input that waits until it is known how to name its flows.',
+      perPartition(({ unnamedBytes }) => unnamedBytes),
+    ),
+    gauge(
       'klartext_decode_waiting_bytes',
       'Output that waits for its transaction.',
       perPartition(({ waitingBytes }) => waitingBytes),
+    ),
+  ]
+}
+
+/** Of what flows are named by. */
+export function namesMetrics(names: PodFeed): MetricFamily[] {
+  return [
+    counter('klartext_decode_pod_messages_total', 'Messages of klartext.pods.', names.records),
+    counter(
+      'klartext_decode_unreadable_pods_total',
+      'Messages of klartext.pods that could not be read.',
+      names.unreadable,
+    ),
+    counter(
+      'klartext_decode_unfollowed_messages_total',
+      'Messages whose cluster had not been followed so far: their flows are named by containers only.',
+      names.given,
     ),
   ]
 }

@@ -121,6 +121,18 @@ test('within a pod both ends are the pod; on the network of its node the other e
   assert.equal(onHost.scope, 'same_node')
 })
 
+test('a container that is not known is not its node, though it has its address; a process of the host is', () => {
+  const table = directory()
+  table.put(identity('node-1', { kind: 'node', workload: 'node-1', addresses: ['192.168.0.7'] }))
+  const kindOf = (containerId: string) => {
+    const ends = context({ clientIp: '192.168.0.7', containerId })
+    nameEnds(ends, table.at(), 6 * S)
+    return [ends.client.kind, ends.client.node]
+  }
+  assert.deepEqual(kindOf('fresh'), ['unknown', 'node-1'])
+  assert.deepEqual(kindOf(''), ['node', 'node-1'])
+})
+
 test('without a directory only what the capturer says', () => {
   const ends = context({})
   nameEnds(ends, null, 6 * S)

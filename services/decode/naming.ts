@@ -84,7 +84,11 @@ function endOf(
     return unnamed('unknown', container, context.node, before)
   }
   const found = view.byAddress(context.cluster, ip, timeUs)
-  if (typeof found !== 'string') return named(found, container, node, before)
+  if (typeof found !== 'string') {
+    // A pod that nobody has told of yet, on the network of its node.
+    if (container !== '' && found.kind === 'node') return unnamed('unknown', container, node, before)
+    return named(found, container, node, before)
+  }
   return unnamed(found === 'nobody' && isPublicAddress(ip) ? 'external' : 'unknown', container, node, before)
 }
 

@@ -11,17 +11,16 @@
  * enough: at most 5 µs beside the 21 of an HTTP/1 exchange from Kafka to Kafka. It grows with the connections touched at a tick
  * and not with their exchanges, some 50 µs each: where there are thousands of them the worker makes its ticks rarer (worker.ts).
  */
-import { KlartextError } from '../core/errors.js'
 import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicPartition } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
-import type { PodDirectory } from '../core/ports/pods.js'
 import type { Protocol } from '../core/protocol.js'
 import type { CoverageRow } from '../core/rows.js'
 import { StateReader, StateWriter } from '../core/state.js'
 import { TOPICS } from '../core/topics.js'
-import { decodeSegmentBatch } from '../core/wire/segment_batch.js'
 import type { Accounting } from './accounting.js'
+import { Inbox, type Message } from './inbox.js'
 import type { WorkerMetrics } from './metrics.js'
+import type { Names } from './names.js'
 import { PartitionOutput } from './partition_output.js'
 import { DecodePipeline } from './pipeline.js'
 import type { FlowPolicy } from './policy.js'
@@ -31,7 +30,8 @@ export interface PartitionOptions {
   readonly group: string
   readonly protocols: readonly Protocol[]
   readonly policy: FlowPolicy
-  readonly pods?: PodDirectory
+  /** Without it the ends of flows stay unknown. */
+  readonly names?: Names
   /** Messages that cannot be read go to klartext.dlq; without it they are counted only. */
   readonly deadLetters: boolean
   readonly metrics: WorkerMetrics
@@ -55,8 +55,10 @@ export class PartitionWorker {
   readonly #input: TopicPartition
   readonly #producer: BusProducer
   readonly #pipeline: DecodePipeline
+  readonly #inbox: Inbox
   #output = new PartitionOutput()
-  /** Of klartext.segments: the next to decode, and the next as of the last transaction. */
+  /** Of klartext.segments: the next to be polled, the next to decode, and the next as of the last transaction. */
+  #polled: bigint
   #next: bigint
   #committed: bigint
   /** Keys in klartext.state that belong to another position and must go. */
@@ -78,16 +80,18 @@ export class PartitionWorker {
     this.#options = options
     this.#input = input
     this.#producer = producer
+    this.#polled = next
     this.#next = next
     this.#committed = next
     this.#newestMs = options.clock.nowUs() / 1000
     this.#committedMs = this.#newestMs
     this.#foreign = state.foreign
-    const { protocols, policy, pods } = options
+    const { protocols, policy, names } = options
+    this.#inbox = new Inbox(names ?? null)
     this.#pipeline = new DecodePipeline({
       protocols,
       policy,
-      ...(pods === undefined ? {} : { pods }),
+      ...(names === undefined ? {} : { pods: names.pods }),
       partition: input.partition,
       onFlow: (flow) => this.#output.flow(flow),
       onConnection: (row) => this.#output.connection(row),
@@ -144,6 +148,20 @@ export class PartitionWorker {
     return this.#output.segments
   }
 
+  /** Messages, and bytes of them, that wait until their flows can be named. */
+  get unnamedMessages(): number {
+    return this.#inbox.size
+  }
+
+  get unnamedBytes(): number {
+    return this.#inbox.bytes
+  }
+
+  /** What was known of pods earlier (µs since 1970) is not asked for here any more. */
+  get namesNeededUs(): number {
+    return this.#inbox.neededUs
+  }
+
   get committing(): boolean {
     return this.#committing !== null
   }
@@ -166,26 +184,42 @@ export class PartitionWorker {
   }
 
   push(record: BusRecord): void {
-    const { metrics } = this.#options
     // A message that was polled before the seek, or is delivered again.
-    if (record.offset < this.#next) return
+    if (record.offset < this.#polled) return
+    this.#polled = record.offset + 1n
+    this.#inbox.add(record, this.#options.clock.nowUs())
+    this.advance()
+  }
+
+  /** What waited is dropped, to be polled again from `next` on. */
+  rewind(): void {
+    this.#inbox.clear()
+    this.#polled = this.#next
+  }
+
+  /** Decodes what need not wait any longer. */
+  advance(): void {
+    for (let message = this.#inbox.take(); message !== null; message = this.#inbox.take()) this.#decode(message)
+  }
+
+  #decode({ record, batch, error, knownUs }: Message): void {
+    const { metrics } = this.#options
     if (record.offset > this.#next) this.#expired(record)
     this.#next = record.offset + 1n
     if (record.timestampMs !== undefined) this.#newestMs = record.timestampMs
     metrics.messages += 1
     metrics.messageBytes += record.value.length
-    try {
-      const { segments } = decodeSegmentBatch(record.value)
-      this.#pipeline.push(segments, Number(record.offset))
+    if (batch !== null) {
+      const { segments } = batch
+      this.#pipeline.push(segments, Number(record.offset), knownUs)
       this.#output.segments += segments.length
       metrics.segments += segments.length
-    } catch (error) {
-      if (!(error instanceof KlartextError)) throw error
-      metrics.deadLetters += 1
-      this.#output.lost(lossRow(record, 'unreadable', 1, record.value.length))
-      if (this.#options.deadLetters) this.#output.deadLetter(record, error)
-      this.#output.segments += 1
+      return
     }
+    metrics.deadLetters += 1
+    this.#output.lost(lossRow(record, 'unreadable', 1, record.value.length))
+    if (this.#options.deadLetters) this.#output.deadLetter(record, error)
+    this.#output.segments += 1
   }
 
   /** The log has forgotten messages before we read them. */

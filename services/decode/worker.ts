@@ -105,6 +105,7 @@ export class DecodeWorker {
       if (worker.failed) return false
       const { offset } = await consumer.committed(input)
       if ((offset < 0n ? 0n : offset) !== worker.committedOffset) return false
+      worker.rewind()
       consumer.seek(input, worker.next)
       return true
     } catch (error) {
@@ -148,11 +149,15 @@ export class DecodeWorker {
     const now = this.#nowMs
     const tick = now - this.#ticked >= this.#pauseMs
     if (tick) this.#ticked = now
+    let neededUs = Number.POSITIVE_INFINITY
     for (const worker of this.#partitions.values()) {
+      worker.advance()
+      neededUs = Math.min(neededUs, worker.namesNeededUs)
       const much = worker.waitingBytes >= OUTPUT_BYTES || worker.waitingSegments >= OUTPUT_SEGMENTS
       if (tick || much) worker.commitSoon()
       this.#throttle(worker)
     }
+    if (tick) this.#options.names?.release(neededUs)
     if (tick) {
       const spentMs = this.#nowMs - now
       this.#pauseMs = Math.max(this.#tickMs, Math.min(STATE_PAUSE_MS_MAX, STATE_PAUSES * spentMs))
@@ -183,7 +188,8 @@ export class DecodeWorker {
 
   #throttle(worker: PartitionWorker): void {
     const input = { topic: TOPICS.segments, partition: worker.partition }
-    const full = worker.waitingBytes > WAITING_BYTES_MAX || worker.waitingSegments > WAITING_SEGMENTS_MAX
+    const waitingBytes = worker.waitingBytes + worker.unnamedBytes
+    const full = waitingBytes > WAITING_BYTES_MAX || worker.waitingSegments > WAITING_SEGMENTS_MAX
     if (full === this.#paused.has(worker.partition)) return
     if (full) {
       this.#paused.add(worker.partition)
@@ -243,7 +249,9 @@ export class DecodeWorker {
     const all = this.#paused.size === 0 && this.#broken.size === 0
     const takes = this.#takes
     const messages = await this.step(0)
-    return all && messages === 0 && this.#takes === takes && this.#broken.size === 0
+    const unnamed = [...this.#partitions.values()].some(({ unnamedMessages }) => unnamedMessages > 0)
+    if (messages === 0 && unnamed) await this.#options.clock.sleep(POLL_WAIT_MS)
+    return all && messages === 0 && !unnamed && this.#takes === takes && this.#broken.size === 0
   }
 
   async #settled(): Promise<void> {
@@ -289,6 +297,7 @@ export class DecodeWorker {
       committedMs: worker.committedMs,
       waitingBytes: worker.waitingBytes,
       heldBytes: worker.accounting.ownBytes,
+      unnamedBytes: worker.unnamedBytes,
       open: worker.openConnections,
     }))
   }
@@ -311,5 +320,7 @@ export interface PartitionPosition extends ReadPosition {
   readonly waitingBytes: number
   /** Input that waits for the rest of its frame. */
   readonly heldBytes: number
+  /** Input that waits until its flows can be named. */
+  readonly unnamedBytes: number
   readonly open: number
 }

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ApiError, type KubernetesApi, type ListPage, type WatchEvent } from '../core/ports/kubernetes.js'
-import { ResourceWatch } from './resource_watch.js'
+import { DrivenClock } from '../../test/fakes/clock.js'
+import {
+  ApiError,
+  type KubernetesApi,
+  type ListPage,
+  type WatchEvent,
+  type WatchHandler,
+} from '../core/ports/kubernetes.js'
+import { type ResourceEvents, ResourceWatch } from './resource_watch.js'
 
 type Answer = ListPage | readonly WatchEvent[] | Error
 
@@ -19,12 +26,10 @@ class Script implements KubernetesApi {
     return this.#next(`list ${query.continue ?? ''}`.trim()) as ListPage
   }
 
-  async watch(
-    _path: string,
-    query: Readonly<Record<string, string>>,
-    onEvent: (event: WatchEvent) => void,
-  ): Promise<void> {
-    for (const event of this.#next(`watch ${query.resourceVersion}`) as readonly WatchEvent[]) onEvent(event)
+  async watch(_path: string, query: Readonly<Record<string, string>>, handler: WatchHandler): Promise<void> {
+    const events = this.#next(`watch ${query.resourceVersion}`) as readonly WatchEvent[]
+    handler.opened()
+    for (const event of events) handler.event(event)
   }
 
   #next(call: string): Answer {
@@ -48,7 +53,7 @@ const page = (names: readonly string[], resourceVersion: string, next = ''): Lis
 
 async function follow(api: Script): Promise<string[]> {
   const said: string[] = []
-  const watch = new ResourceWatch(api, '/pods', {
+  const events: ResourceEvents = {
     seen: (each) => {
       const name = (each as { metadata?: { name?: string } } | null)?.metadata?.name ?? null
       said.push(name === null ? 'unreadable' : `+${name}`)
@@ -59,7 +64,8 @@ async function follow(api: Script): Promise<string[]> {
     failed: (error) => {
       if (error.message !== 'stopped') said.push(`failed ${error.status}`)
     },
-  })
+  }
+  const watch = new ResourceWatch({ api, path: '/pods', clock: new DrivenClock(), events })
   await watch.run(api.stop.signal)
   return said
 }

@@ -1,6 +1,7 @@
 /** The configuration of the replay worker. */
 import { type SectionOf, secret, text, wholeNumber } from '../core/config/key.js'
 import { CLICKHOUSE_KEYS, KAFKA_KEYS, LOG_KEYS, operationsKeys, REDIS_KEYS } from '../core/config/shared.js'
+import { NAMES_WAIT_KEY } from '../decode/config.js'
 
 const REPLAY_KEYS = {
   concurrency: wholeNumber('KLARTEXT_REPLAY_CONCURRENCY', {
@@ -23,6 +24,7 @@ const REPLAY_KEYS = {
     fallback: 10_000,
     help: 'between two looks for replays that wait in the store and not in Redis, as after Redis was lost',
   }),
+  namesWaitMs: NAMES_WAIT_KEY,
   policyFile: text('KLARTEXT_POLICY_FILE', {
     fallback: '',
     help: 'JSON: what of a flow may be kept, as for klartext decode; without one metadata only',

@@ -2,11 +2,13 @@
 import { ClickHouseStore } from '../adapters/clickhouse/store.js'
 import { KafkaBus } from '../adapters/kafka/bus.js'
 import { kafkaOptions } from '../adapters/kafka/config.js'
+import { PodTable } from '../adapters/memory/pod_table.js'
 import { BullJobs } from '../adapters/redis/bull_jobs.js'
 import { readTextFile } from '../adapters/system/text_file.js'
 import type { ServiceDefinition } from '../core/service.js'
 import { checkTopics, TOPICS } from '../core/topics.js'
 import { decodePolicy } from '../decode/config.js'
+import { PodFeed } from '../decode/pod_feed.js'
 import { FlowPolicy } from '../decode/policy.js'
 import { PROTOCOLS } from '../decode/protocols/registry.js'
 import { BusSegmentLog } from './bus_log.js'
@@ -24,7 +26,7 @@ export const replayService: ServiceDefinition<typeof REPLAY_CONFIG> = {
   },
   open: async ({ kafka, clickhouse, redis, replay }, { log, health, clock, waitFor }) => {
     const bus = await waitFor('kafka', () => KafkaBus.connect(kafkaOptions(kafka)))
-    await waitFor('topics', () => checkTopics(bus, [TOPICS.segments]))
+    await waitFor('topics', () => checkTopics(bus, [TOPICS.segments, TOPICS.pods]))
     const store = new ClickHouseStore({ url: clickhouse.url })
     await waitFor('store', () => store.checkSchema())
     const onFailure = (name: string, error: unknown) => log.failure(`running ${name}`, error)
@@ -41,6 +43,9 @@ export const replayService: ServiceDefinition<typeof REPLAY_CONFIG> = {
       // Archives are replayed where they lie.
       takes: ({ request }) => request.archive === '',
       log: () => segments,
+      pods: ({ fromUs, toUs, leadUs, trailUs }) =>
+        PodFeed.past({ bus, clock, pods: new PodTable(), waitMs: replay.namesWaitMs }, fromUs - leadUs, toUs + trailUs),
+      namesWaitUs: replay.namesWaitMs * 1000,
       concurrency: replay.concurrency,
       lookMs: replay.lookMs,
       onError: (error) => log.failure('replaying', error),

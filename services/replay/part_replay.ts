@@ -13,6 +13,7 @@ import type { Protocol } from '../core/protocol.js'
 import type { ReplayPart, ReplayPartRow } from '../core/replay.js'
 import { AvroInput } from '../core/wire/avro.js'
 import { decodeSegmentBatch, readSegmentBatch } from '../core/wire/segment_batch.js'
+import { knownUsOf } from '../decode/names.js'
 import { DecodePipeline } from '../decode/pipeline.js'
 import type { FlowPolicy } from '../decode/policy.js'
 import { Block } from './block.js'
@@ -30,6 +31,8 @@ export interface PartReplayOptions {
   readonly protocols: readonly Protocol[]
   readonly policy: FlowPolicy
   readonly pods: PodDirectory | null
+  /** Flows are named by what was known of pods so long after their capture, as live. */
+  readonly namesWaitUs: number
   readonly metrics: ReplayMetrics
   /** Between two checkpoints; each holds all open connections. */
   readonly checkpointUs: number
@@ -155,19 +158,19 @@ export class PartReplay {
     }
   }
 
-  #take({ position, batches, bytes, sentUs }: LogPiece): void {
+  #take({ position, batches, bytes }: LogPiece): void {
     const row = this.#row
-    const { metrics, log } = this.#options
+    const { metrics, log, namesWaitUs } = this.#options
     row.messages += 1
     row.bytes += bytes.length
     metrics.messages += 1
     metrics.messageBytes += bytes.length
     this.#block.inputBytes += bytes.length
-    this.#filter.knownUs = sentUs > 0 ? sentUs : Number.POSITIVE_INFINITY
     const input = new AvroInput(bytes, 'segment batch', 'BAD_SEGMENT_BATCH')
     try {
       for (let i = 0; i < batches; i++) {
         const { segments } = batches === 1 ? decodeSegmentBatch(bytes) : readSegmentBatch(input)
+        this.#filter.knownUs = knownUsOf(segments, namesWaitUs)
         row.segments += segments.length
         metrics.segments += segments.length
         this.#pipeline.push(this.#filter.segments(segments), log.isBus ? position : -1, this.#filter.knownUs)

@@ -11,6 +11,7 @@ import type { SegmentLog } from '../core/ports/segment_log.js'
 import type { Store } from '../core/ports/store.js'
 import type { Protocol } from '../core/protocol.js'
 import type { ReplayRequest } from '../core/replay.js'
+import { NAMES_WAIT_MS } from '../decode/names.js'
 import type { FlowPolicy } from '../decode/policy.js'
 import { parseJobName } from './job_name.js'
 import { ReplayMetrics } from './metrics.js'
@@ -28,7 +29,10 @@ export interface ReplayWorkerOptions {
   readonly takes: (replay: Replay) => boolean
   /** Where the segments of a request are. */
   readonly log: (request: ReplayRequest) => SegmentLog
-  readonly pods?: () => Promise<PodDirectory>
+  /** What flows of this window are named by; without it their ends stay unknown. */
+  readonly pods?: (request: ReplayRequest) => Promise<PodDirectory>
+  /** As of the live decode workers, see decode/names.ts. */
+  readonly namesWaitUs?: number
   readonly checkpointUs?: number
   /** Parts at a time; each takes a core. */
   readonly concurrency?: number
@@ -145,7 +149,8 @@ export class ReplayWorker {
       clock,
       protocols,
       policy,
-      pods: pods === undefined ? null : await pods(),
+      pods: pods === undefined ? null : await pods(request),
+      namesWaitUs: this.#options.namesWaitUs ?? NAMES_WAIT_MS * 1000,
       metrics: this.metrics,
       checkpointUs: this.#options.checkpointUs ?? CHECKPOINT_US,
       onRetry: (error: unknown) => this.#report(error),

@@ -82,7 +82,7 @@ export class PartitionSink {
     const input = { topic: target.topic, partition }
     const { offset, metadata } = await options.consumer.committed(input)
     const next = offset < 0n ? 0n : offset
-    const replay = parseIntent(metadata)
+    const replay = target.repeatable === true ? null : parseIntent(metadata)
     options.consumer.seek(input, next)
     return new PartitionSink(options, target, input, next, replay)
   }
@@ -146,7 +146,8 @@ export class PartitionSink {
     this.#options.metrics.records += 1
     this.#options.metrics.recordBytes += record.value.length
     try {
-      block.rows.push(this.#target.row(record, block.first))
+      const row = this.#target.row(record, block.first)
+      if (row !== null) block.rows.push(row)
     } catch (error) {
       if (!(error instanceof KlartextError)) throw error
       // The same message is passed over again in a replay: the block stays the same.

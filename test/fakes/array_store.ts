@@ -13,6 +13,7 @@ export class ArrayStore implements Store {
     flows: [],
     connections: [],
     coverage: [],
+    pods: [],
     findings: [],
     detect_runs: [],
     replays: [],

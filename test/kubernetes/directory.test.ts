@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { loadAllYaml } from '@kubernetes/client-node'
 import { KubernetesClient } from '../../services/adapters/kubernetes/api.js'
 import { PodTable } from '../../services/adapters/memory/pod_table.js'
+import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
 import type { Identity } from '../../services/core/pods.js'
 import type { ApiError } from '../../services/core/ports/kubernetes.js'
 import { Random } from '../../services/core/random.js'
@@ -49,7 +50,7 @@ before(async () => {
   directory = new Directory({
     cluster: 'lab',
     api: new KubernetesClient({ kubeconfig: cluster.kubeconfig(tokenFile) }),
-    nowUs: () => Date.now() * 1000,
+    clock: SYSTEM_CLOCK,
     onIdentity: (identity) => table.put(identity),
     onFailure: (_kind, error) => failures.push(error),
   })

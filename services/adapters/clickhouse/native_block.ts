@@ -6,7 +6,7 @@ import { DETECT_RUN_COLUMNS, FINDING_COLUMNS } from '../../core/finding.js'
 import { type ColumnKind, FLOW_COLUMNS } from '../../core/flow.js'
 import type { TableName, TableRows } from '../../core/ports/store.js'
 import { REPLAY_COLUMNS, REPLAY_PART_COLUMNS } from '../../core/replay.js'
-import { CONNECTION_COLUMNS, COVERAGE_COLUMNS } from '../../core/rows.js'
+import { CONNECTION_COLUMNS, COVERAGE_COLUMNS, POD_COLUMNS } from '../../core/rows.js'
 import {
   ByteColumn,
   type ColumnWriter,
@@ -37,6 +37,7 @@ export const TABLE_COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
   flows: FLOW_COLUMNS,
   connections: entries(CONNECTION_COLUMNS),
   coverage: entries(COVERAGE_COLUMNS),
+  pods: entries(POD_COLUMNS),
   findings: entries(FINDING_COLUMNS),
   detect_runs: entries(DETECT_RUN_COLUMNS),
   replays: entries(REPLAY_COLUMNS),
@@ -44,7 +45,17 @@ export const TABLE_COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
 }
 
 /** Texts that hardly repeat: a dictionary would only cost. The engine converts to the type of the table. */
-const HARDLY_REPEAT = new Set(['resource', 'trace_id', 'span_id', 'request_id', 'principal', 'detail', 'checkpoint'])
+const HARDLY_REPEAT = new Set([
+  'resource',
+  'trace_id',
+  'span_id',
+  'request_id',
+  'principal',
+  'detail',
+  'checkpoint',
+  'key',
+  'pod_uid',
+])
 
 /** So many rows are read for all columns before the next ones: they stay in the processor's cache meanwhile. */
 const ROWS_AT_ONCE = 256

@@ -7,6 +7,8 @@ export function topicConfig(name: string, isCompact: boolean): Record<string, st
   const rule = TOPIC_RULES.get(name)
   if (rule?.compact ?? isCompact) {
     return {
+      ...(rule?.brokerTime === true ? { 'message.timestamp.type': 'LogAppendTime' } : {}),
+      'min.compaction.lag.ms': String((rule?.retentionDays ?? 0) * DAY_MS),
       'cleanup.policy': 'compact',
       // A state read back at a hand-over should be near the size of what is open: cleaned early and often.
       'segment.ms': '600000',

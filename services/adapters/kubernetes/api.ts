@@ -7,14 +7,16 @@ import http from 'node:http'
 import https from 'node:https'
 import { KubeConfig } from '@kubernetes/client-node'
 import { KlartextError } from '../../core/errors.js'
-import { ApiError, type KubernetesApi, type ListPage, type WatchEvent } from '../../core/ports/kubernetes.js'
+import { ApiError, type KubernetesApi, type ListPage, type WatchHandler } from '../../core/ports/kubernetes.js'
 
 /** A page of 500 pods has a few MB. */
 const ANSWER_BYTES_MAX = 256 << 20
 /** etcd refuses objects above 1.5 MiB. */
 const EVENT_BYTES_MAX = 8 << 20
 /** A watch that says nothing for so long is dead: bookmarks come about every minute. */
-const SILENCE_MS = 330_000
+const SILENCE_MS = 180_000
+/** A peer that is gone without a word is found out within seconds. */
+const KEEP_ALIVE_MS = 3_000
 const LIST_MS = 120_000
 const TEXT_CHARS_MAX = 300
 
@@ -75,17 +77,18 @@ export class KubernetesClient implements KubernetesApi {
   async watch(
     path: string,
     query: Readonly<Record<string, string>>,
-    onEvent: (event: WatchEvent) => void,
+    handler: WatchHandler,
     signal: AbortSignal,
   ): Promise<void> {
     const response = await this.#get(path, query, SILENCE_MS, signal)
     let rest: Buffer = Buffer.alloc(0)
+    handler.opened()
     try {
       for await (const part of response) {
         rest = rest.length === 0 ? (part as Buffer) : Buffer.concat([rest, part as Buffer])
         let from = 0
         for (let lf = rest.indexOf(10); lf >= 0; lf = rest.indexOf(10, from)) {
-          if (lf > from) deliver(path, rest.toString('utf8', from, lf), onEvent)
+          if (lf > from) deliver(path, rest.toString('utf8', from, lf), handler)
           from = lf + 1
         }
         rest = rest.subarray(from)
@@ -115,6 +118,7 @@ export class KubernetesClient implements KubernetesApi {
     const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
       const request = (url.protocol === 'http:' ? http : https).request(url, options, resolve)
       request.setTimeout(silenceMs, () => request.destroy(new Error(`no answer within ${silenceMs / 1000} s`)))
+      request.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS))
       request.once('error', (error) => reject(new ApiError(0, `${url.host}: ${error.message}`, { cause: error })))
       request.end()
     })
@@ -126,10 +130,12 @@ export class KubernetesClient implements KubernetesApi {
   }
 }
 
-function deliver(path: string, line: string, onEvent: (event: WatchEvent) => void): void {
+function deliver(path: string, line: string, handler: WatchHandler): void {
   const { type, object } = parse(path, line) as { type?: unknown; object?: { code?: unknown; message?: unknown } }
-  if (type === 'ERROR') throw new ApiError(Number(object?.code) || 0, `${path}: ${String(object?.message ?? 'error')}`)
-  if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK') onEvent({ type, object })
+  if (type === 'ERROR')
+    throw new ApiError(Number(object?.code) || 0, `${path}: ${messageOf(JSON.stringify(object) ?? 'error')}`)
+  if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK')
+    handler.event({ type, object })
 }
 
 function parse(path: string, text: string): object {
@@ -139,7 +145,7 @@ function parse(path: string, text: string): object {
   } catch {
     // Said below.
   }
-  throw new ApiError(0, `${path}: not JSON: ${text.slice(0, 40)}`)
+  throw new ApiError(0, `${path}: not JSON: ${JSON.stringify(text.slice(0, 40))}`)
 }
 
 async function textOf(response: http.IncomingMessage): Promise<string> {
@@ -151,11 +157,13 @@ async function textOf(response: http.IncomingMessage): Promise<string> {
   return text
 }
 
-/** A Status object says it best. */
+/** A Status object says it best. In one line, whatever the server sends. */
 function messageOf(text: string): string {
+  let message = text
   try {
-    return String((JSON.parse(text) as { message?: unknown }).message).slice(0, TEXT_CHARS_MAX)
+    message = String((JSON.parse(text) as { message?: unknown }).message)
   } catch {
-    return text.slice(0, TEXT_CHARS_MAX).replaceAll('\n', ' ')
+    // As it is.
   }
+  return message.slice(0, TEXT_CHARS_MAX).replace(/\p{Cc}+/gu, ' ')
 }

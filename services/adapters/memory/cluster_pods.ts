@@ -1,85 +1,64 @@
-/**
- * The identities of one cluster, each with what was known of it when. An identity has few versions and an address few lives,
- * so that both are short lists that are looked through.
- */
-import { type Followed, type Identity, STILL_VALID_US } from '../../core/pods.js'
+/** The identities of one cluster, each with what was known of it when. */
+import type { Followed, Identity } from '../../core/pods.js'
 import type { Unnamed } from '../../core/ports/pods.js'
+import { LivesIndex } from './lives.js'
 
-/** Lives of one address that are kept; more than so many within hours is a fault of the source. */
-const LIVES_MAX = 1024
-/** Times of Kubernetes are whole seconds, rounded down. */
-const SECOND_US = 1_000_000
-
-/** One identity through all that was known of it. */
-class Entity {
-  /** By the time since when they are known, ascending; never empty. */
-  readonly versions: Identity[]
-  readonly knownUs: number[]
-
-  constructor(identity: Identity, knownUs: number) {
-    this.versions = [identity]
-    this.knownUs = [knownUs]
-  }
-
-  get newest(): Identity {
-    return this.versions[this.versions.length - 1]
-  }
-
-  at(knownUs: number): Identity | null {
-    for (let i = this.versions.length - 1; i >= 0; i--) if (this.knownUs[i] <= knownUs) return this.versions[i]
-    return null
-  }
-
-  /** Of equal times the later call counts. */
-  add(identity: Identity, knownUs: number): void {
-    let at = this.versions.length
-    while (at > 0 && this.knownUs[at - 1] > knownUs) at--
-    this.versions.splice(at, 0, identity)
-    this.knownUs.splice(at, 0, knownUs)
-  }
-
-  /** Drops what nobody sees from `knownUs` on. */
-  trim(knownUs: number): void {
-    let unseen = 0
-    while (unseen + 1 < this.versions.length && this.knownUs[unseen + 1] <= knownUs) unseen++
-    if (unseen === 0) return
-    this.versions.splice(0, unseen)
-    this.knownUs.splice(0, unseen)
-  }
+/** What was known of one identity, from when on; by that time, ascending. */
+interface Version {
+  readonly identity: Identity
+  readonly knownUs: number
 }
 
 export class ClusterPods {
   network = ''
-  readonly #byKey = new Map<string, Entity>()
-  readonly #byAddress = new Map<string, Entity[]>()
-  readonly #byContainer = new Map<string, Entity>()
-  readonly #byPod = new Map<string, Entity>()
+  readonly #versions = new Map<string, Version[]>()
+  readonly #byAddress = new LivesIndex()
+  readonly #byContainer = new LivesIndex()
+  readonly #byPod = new LivesIndex()
   /** How far it was followed, and since when that is known; both ascending. Without any it is as if all were known. */
   #untilUs: number[] = []
   #untilKnownUs: number[] = []
 
   get size(): number {
-    return this.#byKey.size
+    return this.#versions.size
   }
 
   put(identity: Identity, knownUs: number): void {
-    let entity = this.#byKey.get(identity.key)
-    if (entity === undefined) {
-      entity = new Entity(identity, knownUs)
-      this.#byKey.set(identity.key, entity)
-    } else entity.add(identity, knownUs)
-    for (const address of identity.addresses) this.#link(address, entity)
-    for (const { id } of identity.containers) this.#byContainer.set(id, entity)
-    if (identity.podUid !== '') this.#byPod.set(identity.podUid, entity)
+    let versions = this.#versions.get(identity.key)
+    if (versions === undefined) {
+      versions = []
+      this.#versions.set(identity.key, versions)
+    }
+    let at = versions.length
+    while (at > 0 && versions[at - 1].knownUs > knownUs) at--
+    // Of equal times the later call counts.
+    if (at > 0 && versions[at - 1].knownUs === knownUs) {
+      at -= 1
+      this.#unlink(versions[at].identity)
+      versions.splice(at, 1)
+    }
+    const before = at > 0 ? versions[at - 1].identity : null
+    if (before !== null) this.#supersede(before, knownUs)
+    versions.splice(at, 0, { identity, knownUs })
+    this.#link(identity, knownUs, at + 1 < versions.length ? versions[at + 1].knownUs : Number.POSITIVE_INFINITY)
   }
 
-  #link(address: string, entity: Entity): void {
-    const lives = this.#byAddress.get(address)
-    if (lives === undefined) this.#byAddress.set(address, [entity])
-    else if (!lives.includes(entity)) {
-      lives.push(entity)
-      if (lives.length > LIVES_MAX) lives.shift()
-    }
+  #link(identity: Identity, knownUs: number, untilUs: number): void {
+    for (const address of identity.addresses) this.#byAddress.add(address, identity, knownUs, untilUs)
+    for (const { id } of identity.containers) this.#byContainer.add(id, identity, knownUs, untilUs)
+    if (identity.podUid !== '') this.#byPod.add(identity.podUid, identity, knownUs, untilUs)
+  }
+
+  #supersede(identity: Identity, untilUs: number): void {
+    for (const address of identity.addresses) this.#byAddress.of(address)?.supersede(identity, untilUs)
+    for (const { id } of identity.containers) this.#byContainer.of(id)?.supersede(identity, untilUs)
+    if (identity.podUid !== '') this.#byPod.of(identity.podUid)?.supersede(identity, untilUs)
+  }
+
+  #unlink(identity: Identity): void {
+    for (const address of identity.addresses) this.#byAddress.remove(address, identity)
+    for (const { id } of identity.containers) this.#byContainer.remove(id, identity)
+    if (identity.podUid !== '') this.#byPod.remove(identity.podUid, identity)
   }
 
   follow({ network, untilUs }: Followed, knownUs: number): void {
@@ -99,36 +78,9 @@ export class ClusterPods {
     return at === 0 ? Number.NEGATIVE_INFINITY : this.#untilUs[at - 1]
   }
 
-  /**
-   * Two lives of an address cannot overlap. Where the end of one is not known, the next one's beginning ends it, though not
-   * in the second of that beginning; where both are known and overlap, nobody knows whose the address was in between.
-   */
   byAddress(address: string, timeUs: number, knownUs: number): Identity | Unnamed {
     if (timeUs > this.followedUs(knownUs)) return 'unknown'
-    const lives = this.#byAddress.get(address)
-    if (lives === undefined) return 'nobody'
-    let found: Identity | null = null
-    let isContested = false
-    for (let i = 0; i < lives.length; i++) {
-      const life = lives[i].at(knownUs)
-      if (life === null || life.validFromUs > timeUs || life.validToUs <= timeUs) continue
-      if (!life.addresses.includes(address)) continue
-      if (found === null) {
-        found = life
-        continue
-      }
-      const earlier: Identity = life.validFromUs < found.validFromUs ? life : found
-      const later: Identity = earlier === life ? found : life
-      found = later
-      if (
-        earlier.validToUs !== STILL_VALID_US ||
-        timeUs < later.validFromUs + SECOND_US ||
-        earlier.validFromUs === later.validFromUs
-      )
-        isContested = true
-    }
-    if (isContested) return 'unknown'
-    return found ?? 'nobody'
+    return this.#byAddress.of(address)?.at(timeUs, knownUs) ?? 'nobody'
   }
 
   /** Somebody has the address, or had it. */
@@ -137,31 +89,16 @@ export class ClusterPods {
   }
 
   byContainer(id: string, knownUs: number): Identity | null {
-    const identity = this.#byContainer.get(id)?.at(knownUs) ?? null
-    return identity?.containers.some((container) => container.id === id) === true ? identity : null
+    return this.#byContainer.of(id)?.known(knownUs) ?? null
   }
 
   byPod(uid: string, knownUs: number): Identity | null {
-    return this.#byPod.get(uid)?.at(knownUs) ?? null
+    return this.#byPod.of(uid)?.known(knownUs) ?? null
   }
 
   remove(key: string): void {
-    const entity = this.#byKey.get(key)
-    if (entity === undefined) return
-    this.#byKey.delete(key)
-    for (const { addresses, containers, podUid } of entity.versions) {
-      for (const { id } of containers) if (this.#byContainer.get(id) === entity) this.#byContainer.delete(id)
-      if (this.#byPod.get(podUid) === entity) this.#byPod.delete(podUid)
-      for (const address of addresses) this.#unlink(address, entity)
-    }
-  }
-
-  #unlink(address: string, entity: Entity): void {
-    const lives = this.#byAddress.get(address)
-    const at = lives?.indexOf(entity) ?? -1
-    if (lives === undefined || at < 0) return
-    lives.splice(at, 1)
-    if (lives.length === 0) this.#byAddress.delete(address)
+    for (const { identity } of this.#versions.get(key) ?? []) this.#unlink(identity)
+    this.#versions.delete(key)
   }
 
   /** Drops what nobody sees from `knownUs` on: older versions, and identities that had ended by `endedUs`. */
@@ -171,9 +108,9 @@ export class ClusterPods {
       this.#untilKnownUs = this.#untilKnownUs.slice(unseen)
       this.#untilUs = this.#untilUs.slice(unseen)
     }
-    for (const [key, entity] of this.#byKey) {
-      entity.trim(knownUs)
-      if (entity.newest.validToUs <= endedUs && entity.versions.length === 1) this.remove(key)
+    for (const [key, versions] of this.#versions) {
+      while (versions.length > 1 && versions[1].knownUs <= knownUs) this.#unlink((versions.shift() as Version).identity)
+      if (versions.length === 1 && versions[0].identity.validToUs <= endedUs) this.remove(key)
     }
   }
 }

@@ -44,7 +44,9 @@ export class PodTable implements PodDirectory, PodSink {
     for (const cluster of this.#clusters.values()) cluster.expire(knownUs, knownUs - KEPT_AFTER_END_US)
   }
 
-  at(knownUs = Number.POSITIVE_INFINITY): PodView {
+  at(asOfUs = Number.POSITIVE_INFINITY): PodView {
+    // Below what stands for "until for ever".
+    const knownUs = Math.min(asOfUs, Number.MAX_VALUE)
     const count = this.#knownToAll + upperBound(this.#changes, knownUs)
     return new TableView(this.#clusters, knownUs, this.#late * COUNT_MAX + (count % COUNT_MAX))
   }

@@ -21,6 +21,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   decode: async () => (await import('./decode.js')).decode,
   sink: async () => (await import('./sink.js')).sink,
   detect: async () => (await import('./detect.js')).detect,
+  directory: async () => (await import('./directory.js')).directory,
   'replay-worker': async () => (await import('./replay_worker.js')).replayWorker,
   registry: async () => (await import('./registry.js')).registry,
 }

@@ -1,4 +1,5 @@
 /** What the directory asks of a Kubernetes API server. */
+import { KlartextError } from '../errors.js'
 
 export interface ListPage {
   readonly items: readonly unknown[]
@@ -14,25 +15,31 @@ export interface WatchEvent {
   readonly object: unknown
 }
 
+export interface WatchHandler {
+  /** The server has taken the watch up. */
+  opened(): void
+  event(event: WatchEvent): void
+}
+
 export interface KubernetesApi {
   /** Throws ApiError. */
   list(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListPage>
-  /** Calls `onEvent` until the server ends the watch, which is when it resolves. Throws ApiError. */
+  /** Until the server ends the watch, which is when it resolves. Throws ApiError. */
   watch(
     path: string,
     query: Readonly<Record<string, string>>,
-    onEvent: (event: WatchEvent) => void,
+    handler: WatchHandler,
     signal: AbortSignal,
   ): Promise<void>
 }
 
-export class ApiError extends Error {
+/** What the server refused or did not answer: tried again, since an operator or time may set it right. */
+export class ApiError extends KlartextError {
   /** HTTP status, or 0 where there was no answer. */
   readonly status: number
 
-  constructor(status: number, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'ApiError'
+  constructor(status: number, message: string, options: { cause?: unknown } = {}) {
+    super('KUBERNETES', message, { ...options, retryable: true })
     this.status = status
   }
 }

@@ -1,12 +1,13 @@
 import type { DetectRun, Finding } from '../finding.js'
 import type { Flow } from '../flow.js'
 import type { ReplayPartRow, ReplayRow } from '../replay.js'
-import type { ConnectionRow, CoverageRow } from '../rows.js'
+import type { ConnectionRow, CoverageRow, PodRow } from '../rows.js'
 
 export interface TableRows {
   flows: Flow
   connections: ConnectionRow
   coverage: CoverageRow
+  pods: PodRow
   findings: Finding
   detect_runs: DetectRun
   replays: ReplayRow

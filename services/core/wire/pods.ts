@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { KlartextError } from '../errors.js'
 import type { Followed, Identity, IdentityContainer, IdentityKind } from '../pods.js'
 import { REPO_ROOT } from '../repo_root.js'
+import { SharedTexts } from '../shared_texts.js'
 import { AvroInput, AvroOutput } from './avro.js'
 
 /** Under which klartext's own schema registry serves pod.avsc. */
@@ -15,8 +16,6 @@ const FRAME_BYTES = 5
 const FRAME = Buffer.from([0, 0, 0, 0, POD_SCHEMA_ID])
 const KINDS: ReadonlySet<string> = new Set<IdentityKind>(['pod', 'service', 'node', 'namespace'])
 const CLUSTER = 'cluster'
-/** Different texts that are kept to be shared; a cluster has some thousand names of workloads, nodes, namespaces. */
-const SHARED_MAX = 65_536
 
 export type PodRecord =
   | { readonly type: 'identity'; readonly identity: Identity }
@@ -100,16 +99,7 @@ function list<T>(out: AvroOutput, items: readonly T[], write: (item: T) => void)
   out.long(0)
 }
 
-const shared = new Map<string, string>()
-
-/** Thousands of identities name the same node and workload: one copy of the text is kept. */
-function share(text: string): string {
-  const known = shared.get(text)
-  if (known !== undefined) return known
-  if (shared.size >= SHARED_MAX) shared.clear()
-  shared.set(text, text)
-  return text
-}
+const shared = new SharedTexts()
 
 /** Throws KlartextError `BAD_POD` for what is not one whole record in the known schema. */
 export function decodePodRecord(bytes: Buffer): PodRecord {
@@ -122,7 +112,7 @@ export function decodePodRecord(bytes: Buffer): PodRecord {
   const input = new AvroInput(bytes, 'a pod message', 'BAD_POD', FRAME_BYTES)
   const kind = input.text()
   if (kind !== CLUSTER && !KINDS.has(kind)) throw input.bad(`kind ${JSON.stringify(kind.slice(0, 40))}`)
-  const text = () => share(input.text())
+  const text = () => shared.of(input.text())
   const [cluster, key, namespace, name] = [text(), input.text(), text(), input.text()]
   const [workload, workloadKind, node, zone, region] = [text(), text(), text(), text(), text()]
   const [service, serviceAccount, podUid] = [text(), text(), input.text()]

@@ -1,0 +1,180 @@
+/**
+ * Follows klartext.pods: the whole topic at the start, then what comes. A record is known since the time that the broker gave
+ * it. What a directory says of how far it has come says also that all it told before has been read.
+ */
+import { KlartextError } from '../core/errors.js'
+import type { Bus, BusRecord } from '../core/ports/bus.js'
+import type { Clock } from '../core/ports/clock.js'
+import type { PodDirectory, PodSink } from '../core/ports/pods.js'
+import { TOPICS } from '../core/topics.js'
+import { decodePodRecord, parsePodKey } from '../core/wire/pods.js'
+import { GIVE_UP_US, NAMES_WAIT_MS, type Names } from './names.js'
+
+export interface PodFeedOptions {
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly pods: PodDirectory & PodSink
+  readonly waitMs?: number
+  /** Told what went wrong and is tried again. */
+  readonly onError?: (error: unknown) => void
+}
+
+const POLL_MS = 100
+const RETRY_MS = 500
+/** So much before what is asked for is kept, for the next question: reading the topic anew takes seconds. */
+const SLACK_US = 3600_000_000
+const EXPIRE_US = 60_000_000
+const EXPIRE_RECORDS = 50_000
+
+export class PodFeed implements Names {
+  readonly #options: PodFeedOptions
+  readonly waitUs: number
+  /** Of the topic: the next offset to read; null before the first reading. */
+  #next: bigint | null = null
+  /** What was in the topic then (own clock) has been read. */
+  #readUs = 0
+  /** By cluster: when its directory last said how far it has come. */
+  readonly #toldUs = new Map<string, number>()
+  /** What was known earlier is dropped while reading, and is not complete when that is done. */
+  #keptUs = 0
+  #completeUs = Number.POSITIVE_INFINITY
+  #neededUs = Number.POSITIVE_INFINITY
+  #expiredUs = 0
+  #running: Promise<void> | null = null
+  readonly #stop = new AbortController()
+  records = 0
+  unreadable = 0
+  /** Messages that went on without what they waited for. */
+  given = 0
+  /** Why the topic cannot be read; null where it can. */
+  trouble: string | null = null
+
+  constructor(options: PodFeedOptions) {
+    this.#options = options
+    this.waitUs = (options.waitMs ?? NAMES_WAIT_MS) * 1000
+  }
+
+  get pods(): PodDirectory {
+    return this.#options.pods
+  }
+
+  /** Reads the topic, then follows it until `stop`. Rejects where it cannot be read at the start. */
+  async start(): Promise<void> {
+    await this.step()
+    this.#running = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { clock, onError } = this.#options
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      let pauseMs = POLL_MS
+      try {
+        await this.step()
+        this.trouble = null
+      } catch (error) {
+        this.trouble = (error as Error).message
+        onError?.(error)
+        pauseMs = RETRY_MS
+      }
+      await clock.sleep(pauseMs, signal).catch(() => {})
+    }
+  }
+
+  /** Reads what is new. */
+  async step(): Promise<void> {
+    const { bus, clock } = this.#options
+    const beganUs = clock.nowUs()
+    const neededUs = Math.min(this.#neededUs, beganUs)
+    if (this.#next === null || neededUs < this.#completeUs) {
+      this.#next = null
+      this.#keptUs = neededUs - SLACK_US
+    }
+    const end = await bus.endOffset(TOPICS.pods, 0)
+    // A topic that was made anew begins with other offsets.
+    if (this.#next === null || this.#next > end) this.#next = await bus.startOffset(TOPICS.pods, 0)
+    try {
+      for await (const records of bus.read(TOPICS.pods, 0, this.#next, end)) this.#apply(records)
+    } catch (error) {
+      if ((error as KlartextError).code === 'EXPIRED') this.#next = null
+      throw error
+    }
+    this.#next = end
+    this.#completeUs = this.#keptUs
+    this.#readUs = beganUs
+    if (beganUs - this.#expiredUs > EXPIRE_US) this.#expire(beganUs)
+  }
+
+  #apply(records: readonly BusRecord[]): void {
+    const { pods } = this.#options
+    for (const { key, value, timestampMs = 0 } of records) {
+      this.records += 1
+      const knownUs = timestampMs * 1000
+      try {
+        if (value.length === 0) {
+          const at = parsePodKey(key)
+          if (at !== null) pods.remove(at.cluster, at.key)
+          continue
+        }
+        const record = decodePodRecord(value)
+        if (record.type === 'identity') pods.put(record.identity, knownUs)
+        else {
+          const { followed } = record
+          pods.follow(followed, knownUs)
+          this.#toldUs.set(followed.cluster, Math.max(this.#toldUs.get(followed.cluster) ?? 0, knownUs))
+        }
+      } catch (error) {
+        if (!(error instanceof KlartextError)) throw error
+        this.unreadable += 1
+      }
+      if (this.records % EXPIRE_RECORDS === 0) pods.expire(this.#keptUs)
+    }
+  }
+
+  #expire(nowUs: number): void {
+    this.#expiredUs = nowUs
+    const wanted = Math.min(this.#neededUs, nowUs) - SLACK_US
+    if (wanted <= this.#completeUs) return
+    this.#keptUs = wanted
+    this.#completeUs = wanted
+    this.#options.pods.expire(wanted)
+  }
+
+  /** For one who asks for a time that is over: reads all that was known until so long after `toUs`, back to `fromUs`. */
+  static async past(options: PodFeedOptions, fromUs: number, toUs: number): Promise<PodDirectory> {
+    const { clock } = options
+    const feed = new PodFeed(options)
+    const readUs = Math.min(toUs, clock.nowUs()) + feed.waitUs + GIVE_UP_US
+    const waitUs = readUs - clock.nowUs()
+    if (waitUs > 0) await clock.sleep(waitUs / 1000)
+    feed.release(fromUs)
+    await feed.step()
+    return feed.pods
+  }
+
+  isReady(cluster: string, knownUs: number, arrivedUs: number): boolean {
+    if (knownUs < this.#completeUs) {
+      // Read again from the start, with more of the past kept.
+      this.#neededUs = Math.min(this.#neededUs, knownUs)
+      return false
+    }
+    const toldUs = this.#toldUs.get(cluster)
+    // Nobody follows this cluster: there is nothing to wait for.
+    if (toldUs === undefined || toldUs >= knownUs) return true
+    const nowUs = this.#options.clock.nowUs()
+    const isLate = nowUs >= knownUs + GIVE_UP_US && this.#readUs >= knownUs + GIVE_UP_US
+    // A capturer whose clock is ahead does not hold the others up.
+    if (!isLate && nowUs - arrivedUs < this.waitUs + 2 * GIVE_UP_US) return false
+    this.given += 1
+    return true
+  }
+
+  release(knownUs: number): void {
+    this.#neededUs = knownUs
+  }
+}
