@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS klartext.pods
   container_ids Array(String) COMMENT 'as runtimes and cgroups name them' CODEC(ZSTD(1)),
   container_names Array(LowCardinality(String)) COMMENT 'at the same places' CODEC(ZSTD(1)),
   valid_from DateTime64(6, 'UTC') COMMENT 'inclusive; UTC. Source: Kubernetes, whole seconds' CODEC(Delta(8), ZSTD(1)),
-  valid_to DateTime64(6, 'UTC') COMMENT 'exclusive; in the year 2255 while no end is known' CODEC(ZSTD(1)),
+  valid_to DateTime64(6, 'UTC') COMMENT 'exclusive; in the year 2149, the last a table holds, while no end is known' CODEC(ZSTD(1)),
   known DateTime64(6, 'UTC') COMMENT 'since when this is known; of one key the latest counts' CODEC(Delta(8), ZSTD(1)),
   INDEX by_address addresses TYPE bloom_filter(0.01) GRANULARITY 1,
   INDEX by_container container_ids TYPE bloom_filter(0.01) GRANULARITY 1

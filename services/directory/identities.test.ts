@@ -213,6 +213,11 @@ test('a pod ends when its last container has for good, or when it is gone', () =
   told.seenUs = START_US + 899 * S
   told.identities.podGone('uid-b')
   assert.deepEqual(told.span('b'), [800, 899])
+  // Deleted at once, after its containers had ended: with them, not with the news.
+  told.pod('c', '10.1.0.5', { status: running(700) })
+  told.pod('c', '10.1.0.5', { status: { phase: 'Running', ...ended(750) } })
+  told.identities.podGone('uid-c')
+  assert.equal(told.span('c')[1], 751)
   told.pod('evicted', '10.1.0.3', {
     status: { phase: 'Failed', conditions: [{ type: 'Ready', status: 'False', lastTransitionTime: at(70) }] },
   })

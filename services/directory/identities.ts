@@ -135,7 +135,7 @@ export class Identities {
     const pod = this.#pods.get(uid)
     if (pod === undefined) return
     this.#pods.delete(uid)
-    this.#gone(uid, pod.endedUs === 0 ? this.#times.seenUs() : pod.endedUs)
+    this.#gone(uid, pod.endedUs || pod.stoppedUs || this.#times.seenUs())
     this.#unlinkPod(pod)
     const owner = pod.owner?.uid ?? ''
     if (this.#goneOwners.has(owner) && this.#podsByOwner.of(owner).size === 0) this.#forgetOwner(owner)

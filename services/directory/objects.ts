@@ -42,7 +42,9 @@ export interface PodObject extends Common {
   readonly isLeaving: boolean
   /** It has run to its end. */
   readonly isOver: boolean
-  /** When the last container of a leaving pod ended, if all have. Rounded up. */
+  /** When its last container ended, if all have; they may be started again. Rounded up. */
+  readonly stoppedUs: number
+  /** The same of a leaving pod, whose containers are not. */
   readonly endedUs: number
 }
 
@@ -146,6 +148,7 @@ export function readPod(object: unknown): PodObject | null {
   const statuses = [...app, ...list(status.initContainerStatuses).map(fields)]
   const isOver = status.phase === 'Succeeded' || status.phase === 'Failed'
   const isLeaving = isOver || timeUs(metadata.deletionTimestamp) !== 0
+  const stoppedUs = endOf(app)
   return {
     ...named,
     podUid: cgroupUid(metadata) || named.uid,
@@ -163,7 +166,8 @@ export function readPod(object: unknown): PodObject | null {
     hasContainers: statuses.length > 0,
     isLeaving,
     isOver,
-    endedUs: isLeaving ? endOf(app) || (isOver && app.length === 0 ? lastChange(status) : 0) : 0,
+    stoppedUs,
+    endedUs: isLeaving ? stoppedUs || (isOver && app.length === 0 ? lastChange(status) : 0) : 0,
   }
 }
 
@@ -300,6 +304,7 @@ export function isSamePod(a: PodObject, b: PodObject): boolean {
     a.hasContainers === b.hasContainers &&
     a.isLeaving === b.isLeaving &&
     a.isOver === b.isOver &&
+    a.stoppedUs === b.stoppedUs &&
     a.endedUs === b.endedUs &&
     a.serviceAccount === b.serviceAccount &&
     a.addresses.length === b.addresses.length &&

@@ -103,9 +103,9 @@ async function startPod(name: string, ip: string, set: { name: string; uid: stri
   await cluster.call('PATCH', `${PODS}/${name}/status`, { status }, 'application/merge-patch+json')
 }
 
-async function endPod(name: string, atS: number): Promise<void> {
+async function endPod(name: string, fromS: number, atS: number): Promise<void> {
   const ended = { name: 'app', image: 'app', imageID: '', ready: false, restartCount: 0 }
-  const state = { terminated: { exitCode: 0, startedAt: iso(atS - 1), finishedAt: iso(atS) } }
+  const state = { terminated: { exitCode: 0, startedAt: iso(fromS), finishedAt: iso(atS) } }
   const status = { containerStatuses: [{ ...ended, state }] }
   await cluster.call('PATCH', `${PODS}/${name}/status`, { status }, 'application/merge-patch+json')
   await cluster.call('DELETE', `${PODS}/${name}`)
@@ -160,7 +160,7 @@ test('rolling restarts with addresses used again within seconds: every address a
       }
     }
     for (const life of lives.slice(-WORKLOADS * REPLICAS))
-      if (generation < GENERATIONS - 1) await endPod(life.pod, life.toS)
+      if (generation < GENERATIONS - 1) await endPod(life.pod, life.fromS, life.toS)
     freeFrom = next
   }
   const last = lives.slice(-WORKLOADS * REPLICAS)
