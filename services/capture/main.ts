@@ -30,7 +30,7 @@ export const captureService: ServiceDefinition<typeof CAPTURE_CONFIG> = {
     const onError = (error: unknown) => log.failure('publishing', error)
     const publisher = new SegmentPublisher({ bus, clock, own, queueBytesMax: queueBytes, onError })
     await waitFor('kafka', () => publisher.start())
-    health.watch('kafka', () => publisher.trouble)
+    health.watch('kafka', () => bus.trouble ?? publisher.trouble)
     const onProgress = () => health.beat()
     const capturer = new Capturer({ source, publisher, clock, cluster, node, coverageMs, drainMs, onError, onProgress })
     return {

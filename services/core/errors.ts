@@ -23,6 +23,16 @@ export class UsageError extends KlartextError {
   }
 }
 
+/**
+ * What a newer klartext has written: not broken, and not to be passed over. Whoever meets it waits there until a newer one
+ * takes its place.
+ */
+export class NewerSchemaError extends KlartextError {
+  constructor(what: string, found: number, known: number) {
+    super('SCHEMA_NEWER', `${what} ${found}, this klartext knows up to ${known}: update it first`)
+  }
+}
+
 /** Exit codes of every klartext command. */
 export const EXIT = {
   done: 0,

@@ -75,7 +75,7 @@ export async function createTopics(bus: Bus, partitions: number): Promise<void> 
 export async function checkTopics(bus: Bus, topics: readonly string[]): Promise<number> {
   let first: { topic: string; partitions: number } | null = null
   for (const topic of topics) {
-    const partitions = await bus.partitions(topic)
+    const partitions = await partitionsOf(bus, topic)
     if (TOPIC_RULES.get(topic)?.byConnection !== true) continue
     first ??= { topic, partitions }
     if (partitions !== first.partitions) {
@@ -83,6 +83,17 @@ export async function checkTopics(bus: Bus, topics: readonly string[]): Promise<
     }
   }
   return first?.partitions ?? 0
+}
+
+/** A missing topic may still be made: that is waited for. */
+async function partitionsOf(bus: Bus, topic: string): Promise<number> {
+  try {
+    return await bus.partitions(topic)
+  } catch (error) {
+    const { code, message } = error as KlartextError
+    if (code !== 'UNKNOWN_TOPIC') throw error
+    throw new KlartextError(code, `${message}: klartext topics apply makes it`, { retryable: true, cause: error })
+  }
 }
 
 function changed(what: string): KlartextError {

@@ -57,6 +57,7 @@ export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
     )
     await waitFor('pods', () => names.start())
     await waitFor('kafka', () => worker.start())
+    health.watch('kafka', () => bus.trouble)
     lag.start()
     return {
       run: () => worker.run(),

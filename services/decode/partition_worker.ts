@@ -11,6 +11,7 @@
  * enough: at most 5 µs beside the 21 of an HTTP/1 exchange from Kafka to Kafka. It grows with the connections touched at a tick
  * and not with their exchanges, some 50 µs each: where there are thousands of them the worker makes its ticks rarer (worker.ts).
  */
+import { NewerSchemaError } from '../core/errors.js'
 import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicPartition } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { Protocol } from '../core/protocol.js'
@@ -69,6 +70,7 @@ export class PartitionWorker {
   #committing: Promise<void> | null = null
   #failure: unknown = null
   #finished = false
+  #blocked: NewerSchemaError | null = null
 
   private constructor(
     options: PartitionOptions,
@@ -183,9 +185,14 @@ export class PartitionWorker {
     return this.#pipeline.largestHolder
   }
 
+  /** A newer klartext wrote what comes next: nothing of this partition is decoded here any more. */
+  get blocked(): NewerSchemaError | null {
+    return this.#blocked
+  }
+
   push(record: BusRecord): void {
     // A message that was polled before the seek, or is delivered again.
-    if (record.offset < this.#polled) return
+    if (record.offset < this.#polled || this.#blocked !== null) return
     this.#polled = record.offset + 1n
     this.#inbox.add(record, this.#options.clock.nowUs())
     this.advance()
@@ -199,11 +206,19 @@ export class PartitionWorker {
 
   /** Decodes what need not wait any longer. */
   advance(): void {
-    for (let message = this.#inbox.take(); message !== null; message = this.#inbox.take()) this.#decode(message)
+    while (this.#blocked === null) {
+      const message = this.#inbox.take()
+      if (message === null) return
+      this.#decode(message)
+    }
   }
 
   #decode({ record, batch, error, knownUs }: Message): void {
     const { metrics } = this.#options
+    if (error instanceof NewerSchemaError) {
+      this.#blocked = error
+      return
+    }
     if (record.offset > this.#next) this.#expired(record)
     this.#next = record.offset + 1n
     if (record.timestampMs !== undefined) this.#newestMs = record.timestampMs
@@ -227,6 +242,7 @@ export class PartitionWorker {
     const count = Number(record.offset - this.#next)
     this.#options.metrics.expiredMessages += count
     this.#output.lost(lossRow(record, 'expired', count, 0))
+    this.#next = record.offset
   }
 
   /** Nothing more will come, ever: what is open is handed over as it stands. */

@@ -94,6 +94,9 @@ export class DecodeWorker {
   get notReady(): string | null {
     if (this.#trouble !== null) return (this.#trouble as Error).message
     if (!this.#joined) return 'no partitions are assigned yet'
+    for (const { blocked, partition } of this.#partitions.values()) {
+      if (blocked !== null) return `partition ${partition}: ${blocked.message}`
+    }
     return this.#broken.size === 0 ? null : `partitions ${[...this.#broken].join(', ')} could not be taken over yet`
   }
 
@@ -188,10 +191,12 @@ export class DecodeWorker {
 
   #throttle(worker: PartitionWorker): void {
     const input = { topic: TOPICS.segments, partition: worker.partition }
+    const isBlocked = worker.blocked !== null
     const waitingBytes = worker.waitingBytes + worker.unnamedBytes
-    const full = waitingBytes > WAITING_BYTES_MAX || worker.waitingSegments > WAITING_SEGMENTS_MAX
+    const full = isBlocked || waitingBytes > WAITING_BYTES_MAX || worker.waitingSegments > WAITING_SEGMENTS_MAX
     if (full === this.#paused.has(worker.partition)) return
     if (full) {
+      if (isBlocked) this.#report(worker.blocked)
       this.#paused.add(worker.partition)
       this.metrics.pauses += 1
       this.#consumer?.pause(input)
@@ -298,6 +303,7 @@ export class DecodeWorker {
       waitingBytes: worker.waitingBytes,
       heldBytes: worker.accounting.ownBytes,
       unnamedBytes: worker.unnamedBytes,
+      blocked: worker.blocked?.message ?? null,
       open: worker.openConnections,
     }))
   }
@@ -323,4 +329,6 @@ export interface PartitionPosition extends ReadPosition {
   /** Input that waits until its flows can be named. */
   readonly unnamedBytes: number
   readonly open: number
+  /** Why it is not decoded any further, where that is so. */
+  readonly blocked: string | null
 }

@@ -52,6 +52,7 @@ export const sinkService: ServiceDefinition<typeof SINK_CONFIG> = {
       () => clock.nowUs() / 1000,
     )
     await waitFor('kafka', () => sink.start())
+    health.watch('kafka', () => bus.trouble)
     lag.start()
     return {
       run: () => sink.run(),

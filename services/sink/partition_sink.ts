@@ -3,7 +3,7 @@
  * a token made of that range, commit. A sink that dies at any point leaves either no trace or an intent that says exactly
  * which block to insert again.
  */
-import { KlartextError } from '../core/errors.js'
+import { KlartextError, NewerSchemaError } from '../core/errors.js'
 import type { BusConsumer, BusRecord, TopicPartition } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { Store, TableName, TableRows } from '../core/ports/store.js'
@@ -60,6 +60,7 @@ export class PartitionSink {
   #committedMs: number
   #committed: bigint
   #abandoned = false
+  #blocked: NewerSchemaError | null = null
   #failure: unknown = null
 
   private constructor(
@@ -99,6 +100,11 @@ export class PartitionSink {
     return this.#trouble
   }
 
+  /** A newer klartext wrote what comes next: nothing of this partition is stored here any more. */
+  get blocked(): NewerSchemaError | null {
+    return this.#blocked
+  }
+
   get position(): ReadPosition {
     return { ...this.#input, committed: this.#committed, committedMs: this.#committedMs }
   }
@@ -130,10 +136,12 @@ export class PartitionSink {
   }
 
   push(record: BusRecord, nowMs: number): void {
-    if (record.offset < this.#expected || this.#abandoned) return
+    if (record.offset < this.#expected || this.#abandoned || this.#blocked !== null) return
     const replay = this.#replay
     if (replay !== null && this.#block.first < 0n && record.offset !== this.#expected) this.#lostIntent(replay)
     if (replay !== null && record.offset > replay.last) this.#lostIntent(replay)
+    const row = this.#row(record)
+    if (this.#blocked !== null) return
     this.#expected = record.offset + 1n
     const block = this.#block
     if (block.first < 0n) {
@@ -145,15 +153,22 @@ export class PartitionSink {
     block.bytes += record.value.length
     this.#options.metrics.records += 1
     this.#options.metrics.recordBytes += record.value.length
+    // What gives no row is passed over again in a replay: the block stays the same.
+    if (row !== null) block.rows.push(row)
+    if (replay !== null && record.offset === replay.last) this.#flushSoon(replay.epoch, true)
+  }
+
+  /** null, and counted, where the message is none; then or when a newer klartext wrote it. */
+  #row(record: BusRecord): unknown {
+    const { first } = this.#block
     try {
-      const row = this.#target.row(record, block.first)
-      if (row !== null) block.rows.push(row)
+      return this.#target.row(record, first < 0n ? record.offset : first)
     } catch (error) {
       if (!(error instanceof KlartextError)) throw error
-      // The same message is passed over again in a replay: the block stays the same.
-      this.#options.metrics.unreadable += 1
+      if (error instanceof NewerSchemaError) this.#blocked = error
+      else this.#options.metrics.unreadable += 1
+      return null
     }
-    if (replay !== null && record.offset === replay.last) this.#flushSoon(replay.epoch, true)
   }
 
   #lostIntent(intent: Intent): never {

@@ -94,6 +94,7 @@ export class Sink {
     if (this.#pollFailure !== null) return (this.#pollFailure as Error).message
     if (this.#joined.size < SINK_TABLES.length) return 'no partitions are assigned yet'
     if (this.trouble !== null) return this.trouble
+    for (const [key, { blocked }] of this.#partitions) if (blocked !== null) return `${key}: ${blocked.message}`
     return this.#broken.size === 0 ? null : `${[...this.#broken.keys()].join(', ')} could not be taken over yet`
   }
 
@@ -111,6 +112,7 @@ export class Sink {
         waitingBytes: sink.waitingBytes,
         inserting: sink.flushing,
         trouble: sink.trouble?.message ?? null,
+        blocked: sink.blocked?.message ?? null,
       })),
     }
   }
@@ -208,9 +210,12 @@ export class Sink {
   /** While the store is away, a partition whose next block is full is not read on. */
   #throttle(key: string, sink: PartitionSink, isCrowded: boolean): void {
     const { rows, bytes } = this.#limits
-    const full = sink.waitingRows >= rows || sink.waitingBytes >= bytes || (isCrowded && !sink.replaying)
+    const isBlocked = sink.blocked !== null
+    const isFull = sink.waitingRows >= rows || sink.waitingBytes >= bytes || (isCrowded && !sink.replaying)
+    const full = isBlocked || isFull
     if (full === this.#paused.has(key)) return
     if (full) {
+      if (isBlocked) this.#report(sink.blocked)
       this.#paused.add(key)
       this.metrics.pauses += 1
       this.#consumer?.pause(sink.input)

@@ -14,6 +14,7 @@ import { Sink } from '../../services/sink/sink.js'
 import { ArrayStore } from '../fakes/array_store.js'
 import { type Published, seededTraffic } from '../sim/traffic.js'
 import { type ServedStore, serveStore } from '../store/served_store.js'
+import { checkMetrics } from './prometheus.js'
 import type { TestKafka } from './server.js'
 import { killServices, ServiceProcess, until } from './service_process.js'
 import { ownKafka } from './test_kafka.js'
@@ -102,6 +103,8 @@ describe('services over Kafka', { skip: typeof kafka === 'string' ? kafka : fals
     )
     const { partitions } = JSON.parse((await decode.get('/status')).text) as { partitions: { committed: string }[] }
     assert.equal(partitions.length, PARTITIONS)
+
+    for (const service of [decode, sink]) checkMetrics((await service.get('/metrics')).text)
 
     assert.equal(await decode.end('SIGTERM'), 0, decode.said)
     assert.equal(await sink.end('SIGTERM'), 0, sink.said)

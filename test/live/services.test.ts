@@ -17,6 +17,7 @@ import { DemoServices } from '../../services/cli/demo/services.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { TOPICS } from '../../services/core/topics.js'
 import { decodeSegmentBatch } from '../../services/core/wire/segment_batch.js'
+import { checkMetrics } from '../kafka/prometheus.js'
 import type { TestKafka } from '../kafka/server.js'
 import { killServices, ServiceProcess, until } from '../kafka/service_process.js'
 import { ownKafka } from '../kafka/test_kafka.js'
@@ -94,6 +95,8 @@ test('three processes over Kafka and one process give the same flows', { skip },
   assert.ok(ownBytes > 100_000)
   assert.ok(published < OWN_BYTES_MAX, `${published} of ${ownBytes} bytes`)
 
+  checkMetrics((await capture.get('/metrics')).text)
+  assert.ok((await capture.metric('klartext_capture_libraries')) > 0)
   const codes = await Promise.all([capture, decode, sink].map((service) => service.end('SIGTERM')))
   // Whatever else this host does may have been too much for the capturer, which then says so.
   assert.ok(codes[0] === 0 || (codes[0] === 3 && capture.said.includes('"message":"lost"')), capture.said)

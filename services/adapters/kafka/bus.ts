@@ -22,6 +22,8 @@ const CREATE_MS = 15_000
 export class KafkaBus implements Bus {
   readonly #options: KafkaBusOptions
   readonly #client: KafkaClient
+  /** Of producers and consumers, which close them. */
+  readonly #clients = new Set<KafkaClient>()
   readonly #open = new Set<KafkaConsumer | KafkaProducer>()
 
   private constructor(options: KafkaBusOptions) {
@@ -44,6 +46,22 @@ export class KafkaBus implements Bus {
   /** At which brokers listen. */
   get ports(): number[] {
     return this.#client.ports
+  }
+
+  /** Why calls fail that are tried again, in one line; null while they are answered. */
+  get trouble(): string | null {
+    for (const client of [this.#client, ...this.#clients]) {
+      if (!client.closed && client.trouble !== null) return client.trouble
+    }
+    return null
+  }
+
+  #newClient(): KafkaClient {
+    for (const client of this.#clients) if (client.closed) this.#clients.delete(client)
+    for (const each of this.#open) if (each.closed) this.#open.delete(each)
+    const client = new KafkaClient(this.#options)
+    this.#clients.add(client)
+    return client
   }
 
   async createTopic(topic: string, partitions: number, { compact = false }: TopicOptions = {}): Promise<void> {
@@ -118,7 +136,7 @@ export class KafkaBus implements Bus {
   }
 
   async producer(options: ProducerOptions = {}): Promise<BusProducer> {
-    const producer = new KafkaProducer(new KafkaClient(this.#options), options)
+    const producer = new KafkaProducer(this.#newClient(), options)
     this.#open.add(producer)
     try {
       await producer.start()
@@ -130,7 +148,7 @@ export class KafkaBus implements Bus {
   }
 
   async consumer(groupId: string): Promise<BusConsumer> {
-    const client = new KafkaClient(this.#options)
+    const client = this.#newClient()
     await client.connect()
     const consumer = new KafkaConsumer(client, groupId)
     this.#open.add(consumer)

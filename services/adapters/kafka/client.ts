@@ -29,6 +29,7 @@ export class KafkaClient {
   readonly #topics = new Set<string>()
   readonly #known = new Set<string>()
   #closed = false
+  #trouble: string | null = null
 
   constructor(options: KafkaBusOptions) {
     this.options = options
@@ -70,15 +71,38 @@ export class KafkaClient {
     return [...new Set([...named, ...known])]
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Why its last call failed and is tried again, in one line; null where it did not. */
+  get trouble(): string | null {
+    return this.#trouble
+  }
+
+  /** A call beside `retry` has failed, or has been answered. */
+  failing(error: unknown, doing: string): void {
+    if (isTransient(error) && errorType(error) !== 'CONCURRENT_TRANSACTIONS') {
+      this.#trouble = kafkaError(error, this.where, doing).message
+    }
+  }
+
+  answered(): void {
+    this.#trouble = null
+  }
+
   /** Runs `call` until it succeeds, `retryMs` are over or the error is no passing one. */
   async retry<T>(doing: string, call: () => Promise<T>, { onDoubt, onRetry }: RetryOptions = {}): Promise<T> {
     const until = onRetry === undefined ? Date.now() + (this.options.retryMs ?? 30_000) : Number.POSITIVE_INFINITY
     for (let waitMs = BACKOFF_MS; ; waitMs = Math.min(waitMs * 2, BACKOFF_MS_MAX)) {
       if (this.#closed) throw new KlartextError('CLOSED', 'the bus is closed')
       try {
-        return await call()
+        const answer = await call()
+        this.#trouble = null
+        return answer
       } catch (error) {
         if (isUnanswered(error)) onDoubt?.()
+        this.failing(error, doing)
         if (!isTransient(error) || Date.now() + waitMs > until) throw kafkaError(error, this.where, doing)
         onRetry?.(kafkaError(error, this.where, doing))
         if (errorType(error) === 'CONCURRENT_TRANSACTIONS') waitMs = CONCURRENT_TRANSACTION_MS

@@ -169,6 +169,10 @@ export class KafkaConsumer implements BusConsumer {
     await this.#member.commit(topic, partition, offset, metadata)
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
   #check(): void {
     if (this.#closed) throw new KlartextError('CLOSED', 'the consumer is closed')
   }

@@ -216,6 +216,7 @@ export class Fetcher {
         fetchRequest(request, waitMs, FETCH_BYTES_MAX, PARTITION_FETCH_BYTES),
       )
       this.#failingSinceMs = null
+      this.#client.answered()
       for (const part of fetched) {
         const key = `${part.topic}/${part.partition}`
         const of = asked.get(key)
@@ -264,6 +265,7 @@ export class Fetcher {
   /** What passes is tried again; what does not, or not for long, the next read throws. */
   async #failed(error: unknown): Promise<void> {
     if (this.#closed) return
+    this.#client.failing(error, 'reading')
     const now = Date.now()
     this.#failingSinceMs ??= now
     const isLong = now - this.#failingSinceMs > (this.#client.options.retryMs ?? 30_000)

@@ -153,6 +153,7 @@ export class GroupMember {
         if (type === 'UNKNOWN_MEMBER_ID') this.#memberId = ''
       } else if (type !== 'REBALANCE_IN_PROGRESS') {
         // The coordinator is away or is another one now: look again, and beat again.
+        this.#client.failing(error, `heartbeat of group ${this.#groupId}`)
         this.#client.forgetCoordinators()
         await this.#client.refresh()
         return

@@ -148,6 +148,10 @@ export class KafkaProducer implements BusProducer {
     return this.#transaction
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
   #check(): void {
     if (this.#closed) throw new KlartextError('CLOSED', 'the producer is closed')
   }

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { KlartextError } from '../errors.js'
+import { KlartextError, NewerSchemaError } from '../errors.js'
 import { type ColumnKind, FLOW_COLUMNS, type Flow } from '../flow.js'
 import { REPO_ROOT } from '../repo_root.js'
 import { AvroInput, AvroOutput, LastText } from './avro.js'
@@ -13,6 +13,9 @@ import { AvroInput, AvroOutput, LastText } from './avro.js'
 export const FLOW_SCHEMA_ID = 2
 /** Numbers of released schemas that are read as well, and how many columns each has. Columns are only ever added at the end. */
 const OLDER_SCHEMAS: ReadonlyMap<number, number> = new Map([[1, 71]])
+
+/** So many to come are believed to be schemas; beyond them it is some other message. */
+const NEWER_SCHEMAS_MAX = 99
 
 const FRAME_BYTES = 5
 const FRAME = Buffer.from([0, 0, 0, 0, FLOW_SCHEMA_ID])
@@ -164,13 +167,16 @@ class FieldReader {
 
 const reader = new FieldReader()
 
-/** Throws KlartextError `BAD_FLOW` for what is not one whole flow in a known schema. */
+/** Throws KlartextError `BAD_FLOW` for what is not one whole flow in a known schema, NewerSchemaError for one to come. */
 export function decodeFlow(bytes: Buffer): Flow {
   if (bytes.length < FRAME_BYTES || bytes[0] !== 0)
     throw new KlartextError('BAD_FLOW', 'a flow message has no schema frame')
   const id = bytes.readInt32BE(1)
   const decode = id === FLOW_SCHEMA_ID ? decodeFields : decodeOlder.get(id)
   if (decode === undefined) {
+    if (id > FLOW_SCHEMA_ID && id <= FLOW_SCHEMA_ID + NEWER_SCHEMAS_MAX) {
+      throw new NewerSchemaError('a flow message has schema', id, FLOW_SCHEMA_ID)
+    }
     throw new KlartextError('BAD_FLOW', `a flow message has schema ${id}, this reader knows ${FLOW_SCHEMA_ID}`)
   }
   const input = reader.begin(bytes)

@@ -220,6 +220,14 @@ test('batches of version 1, which had no pods, are read as they were', () => {
   assert.deepEqual(read, SEGMENTS)
 })
 
+test('a batch of a format to come is told apart from a broken one', () => {
+  const bytes = type.toBuffer({ ...asRecord([SEGMENTS[0]]), format_version: 3 })
+  assert.throws(() => decodeSegmentBatch(bytes), {
+    code: 'SCHEMA_NEWER',
+    message: 'a segment batch has format version 3, this klartext knows up to 2: update it first',
+  })
+})
+
 test('what no batch can be is refused with the place and the reason', () => {
   const one = asRecord([SEGMENTS[0]])
   const changed = (connection: object, segment: object) => ({
@@ -237,7 +245,7 @@ test('what no batch can be is refused with the place and the reason', () => {
       },
     )
   const of = (record: object) => type.toBuffer(record)
-  refused(of({ ...one, format_version: 3 }), /format version 3, this reader knows 1 to 2$/)
+  refused(of({ ...one, format_version: 12 }), /format version 12, this reader knows 1 to 2$/)
   refused(of({ ...one, format_version: -1 }), /format version -1/)
   refused(of(changed({}, { connection: 1 })), /names no connection/)
   refused(of(changed({}, { connection: -1 })), /names no connection/)

@@ -3,12 +3,15 @@
  * times and ids become BigInt once per batch or connection only; avsc is the judge in the test beside.
  */
 import { addressToBytes, addressToText } from '../address.js'
+import { NewerSchemaError } from '../errors.js'
 import { type CaptureSide, ConnectionInfo, type Direction, Segment, type Transport } from '../segment.js'
 import { AvroInput, AvroOutput } from './avro.js'
 
 /** What is written. Version 1 was without `pod_uid` and is still read: archives last. */
 export const SEGMENT_FORMAT_VERSION = 2
 const WITHOUT_POD = 1
+/** So many to come are believed to be versions; beyond them it is some other message. */
+const NEWER_VERSIONS_MAX = 9
 
 const TRANSPORTS: readonly Transport[] = ['tcp', 'udp', 'unix']
 const SIDES: readonly CaptureSide[] = ['unknown', 'client', 'server']
@@ -33,7 +36,8 @@ export interface SegmentBatch extends SegmentBatchHeader {
 
 /**
  * Throws KlartextError `BAD_SEGMENT_BATCH` naming the offset: for what is cut, for values the schema or a segment cannot
- * have, for bytes behind the batch, for an unknown format version. Payloads are views of `bytes`.
+ * have, for bytes behind the batch, for what is no format version; NewerSchemaError for one that is to come. Payloads are
+ * views of `bytes`.
  */
 export function decodeSegmentBatch(bytes: Buffer): SegmentBatch {
   const input = new AvroInput(bytes, 'segment batch', 'BAD_SEGMENT_BATCH')
@@ -46,6 +50,9 @@ export function decodeSegmentBatch(bytes: Buffer): SegmentBatch {
 export function readSegmentBatch(input: AvroInput): SegmentBatch {
   const version = input.long()
   if (version !== SEGMENT_FORMAT_VERSION && version !== WITHOUT_POD) {
+    if (version > SEGMENT_FORMAT_VERSION && version <= SEGMENT_FORMAT_VERSION + NEWER_VERSIONS_MAX) {
+      throw new NewerSchemaError('a segment batch has format version', version, SEGMENT_FORMAT_VERSION)
+    }
     throw input.bad(`format version ${version}, this reader knows 1 to ${SEGMENT_FORMAT_VERSION}`)
   }
   const hasPod = version !== WITHOUT_POD
