@@ -12,8 +12,8 @@ import { KafkaBus } from '../../services/adapters/kafka/bus.js'
 import { freePort } from '../../services/cli/demo/free_port.js'
 import { Random } from '../../services/core/random.js'
 import { createTopics, TOPICS } from '../../services/core/topics.js'
-import { SEGMENT_FORMAT_VERSION } from '../../services/core/wire/segment_batch.js'
 import { encodeFlow } from '../../services/core/wire/flow.js'
+import { SEGMENT_FORMAT_VERSION } from '../../services/core/wire/segment_batch.js'
 import { seededFlow } from '../fakes/flows.js'
 import { type ServedStore, serveStore } from '../store/served_store.js'
 import { KAFKA_USER, type TestKafka } from './server.js'
@@ -235,7 +235,8 @@ describe('services where something is wrong', { skip: typeof kafka === 'string' 
         KLARTEXT_SINK_GROUP: 'small',
         KLARTEXT_SINK_AGE_MS: '50',
       })
-      // Of the group's partitions one is blocked by the message of the test before: it is ready but for that.
+      // It may be not ready, for the message of the test before that blocks one partition.
+      await publishFlows(10)
       const flows = async () => Number(await small.value('SELECT count() FROM klartext.flows'))
       await until(
         async () => (await flows()) > 0,

@@ -80,7 +80,9 @@ export class ServiceProcess {
 
   /** Status and body of a path of the operations server. */
   async get(path: string): Promise<{ readonly status: number; readonly text: string }> {
-    const answer = await fetch(`${await this.url()}${path}`)
+    const answer = await fetch(`${await this.url()}${path}`).catch((error: unknown) => {
+      throw new Error(`it does not answer:\n${this.said}`, { cause: error })
+    })
     return { status: answer.status, text: await answer.text() }
   }
 

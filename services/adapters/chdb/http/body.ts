@@ -84,6 +84,10 @@ async function through(
         'ZLIB_INFLATE_FAILED',
       )
     }
+    // As the engine says it of its own files.
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      throw engineError(243, 'No space left on device for the request body', 'NOT_ENOUGH_SPACE', true)
+    }
     throw error
   }
 }
