@@ -23,7 +23,8 @@ export function serviceCommand<S extends ConfigSpec & CommonSections>(definition
         throw new UsageError(`klartext ${name} takes no words; see klartext ${name} --help`)
       const loaded = await loadConfig(spec, input)
       if (showConfig(input, loaded, (config) => definition.check?.(config))) return EXIT.done
-      return runService(definition, loaded)
+      // At its end nothing that is still open may hold it.
+      process.exit(await runService(definition, loaded))
     },
   }
 }

@@ -120,6 +120,12 @@ export class KafkaClient {
     } catch {
       await this.#cluster.connect().catch(() => {})
     }
+    await this.#endIfClosed()
+  }
+
+  /** What was connecting while the client was closed would stay open, and keep the process alive. */
+  async #endIfClosed(): Promise<void> {
+    if (this.#closed) await this.#cluster.disconnect().catch(() => {})
   }
 
   /** Number of partitions. Throws `UNKNOWN_TOPIC`. */
@@ -164,8 +170,10 @@ export class KafkaClient {
     return this.broker(await this.leaderId(topic, partition))
   }
 
-  broker(nodeId: string): Promise<Broker> {
-    return this.#cluster.findBroker({ nodeId })
+  async broker(nodeId: string): Promise<Broker> {
+    const found = await this.#cluster.findBroker({ nodeId })
+    await this.#endIfClosed()
+    return found
   }
 
   controller(): Promise<Broker> {
