@@ -192,8 +192,8 @@ describe('services where something is wrong', { skip: typeof kafka === 'string' 
     const producer = await bus.producer()
     const offset = await producer.send(TOPICS.flows, 0, [{ key: Buffer.from('1'), value: newer }])
     // The next format version, as a zig-zag number.
-    const next = Buffer.from([2 * (SEGMENT_FORMAT_VERSION + 1), 0, 0, 0])
-    const segments = await producer.send(TOPICS.segments, 0, [{ key: null, value: next }])
+    const nextFormat = Buffer.from([2 * (SEGMENT_FORMAT_VERSION + 1), 0, 0, 0])
+    const segments = await producer.send(TOPICS.segments, 0, [{ key: null, value: nextFormat }])
     const before = await stored()
     await publishFlows(10)
     const environment = { KAFKA_BROKERS, CLICKHOUSE_URL: served.url, KLARTEXT_SINK_AGE_MS: '50' }
@@ -215,7 +215,9 @@ describe('services where something is wrong', { skip: typeof kafka === 'string' 
     assert.equal((await sink.get('/livez')).status, 200)
     assert.deepEqual(await Promise.all([sink.end('SIGTERM'), decode.end('SIGTERM')]), [0, 0])
     const reader = await bus.consumer('klartext-sink')
-    assert.equal((await reader.committed({ topic: TOPICS.flows, partition: 0 })).offset, offset)
+    // Nothing is committed where it is the first of all.
+    const next = (await reader.committed({ topic: TOPICS.flows, partition: 0 })).offset
+    assert.equal(next < 0n ? 0n : next, offset)
     await reader.close()
     const decoder = await bus.consumer('klartext-decode')
     const committed = (await decoder.committed({ topic: TOPICS.segments, partition: 0 })).offset

@@ -90,6 +90,12 @@ test('the schema has the columns of the flow in their order, each with a default
   }
 })
 
+test('a message in a schema to come is told apart from a broken one', () => {
+  const newer = encodeFlow(someFlow(new Random(3)))
+  newer.writeInt32BE(FLOW_SCHEMA_ID + 1, 1)
+  assert.throws(() => decodeFlow(newer), { code: 'SCHEMA_NEWER' })
+})
+
 test('foreign, cut and damaged messages are refused, whatever the bytes', () => {
   const bytes = encodeFlow(someFlow(new Random(3)))
   const refused = (damaged: Buffer) => assert.throws(() => decodeFlow(damaged), { code: 'BAD_FLOW' })

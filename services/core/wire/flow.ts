@@ -15,7 +15,7 @@ export const FLOW_SCHEMA_ID = 2
 const OLDER_SCHEMAS: ReadonlyMap<number, number> = new Map([[1, 71]])
 
 /** So many to come are believed to be schemas; beyond them it is some other message. */
-const NEWER_SCHEMAS_MAX = 99
+const NEWER_SCHEMAS_MAX = 9
 
 const FRAME_BYTES = 5
 const FRAME = Buffer.from([0, 0, 0, 0, FLOW_SCHEMA_ID])
