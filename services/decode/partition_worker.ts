@@ -217,6 +217,7 @@ export class PartitionWorker {
     const { metrics } = this.#options
     if (error instanceof NewerSchemaError) {
       this.#blocked = error
+      this.#inbox.clear()
       return
     }
     if (record.offset > this.#next) this.#expired(record)

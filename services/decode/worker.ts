@@ -251,7 +251,9 @@ export class DecodeWorker {
 
   /** True where a poll of all partitions brought nothing more. */
   async #readAll(): Promise<boolean> {
-    const all = this.#paused.size === 0 && this.#broken.size === 0
+    // Where a newer klartext must go on, there is nothing more to read here.
+    const ended = (partition: number) => (this.#partitions.get(partition)?.blocked ?? null) !== null
+    const all = [...this.#paused].every(ended) && this.#broken.size === 0
     const takes = this.#takes
     const messages = await this.step(0)
     const unnamed = [...this.#partitions.values()].some(({ unnamedMessages }) => unnamedMessages > 0)

@@ -130,13 +130,25 @@ test('a store that refuses for good ends the sink with its error, and the block 
 test('a message that is no row is passed over and counted', async () => {
   const { store, publish, join, producer } = await world()
   await publish(0, 1)
-  await producer.send(TOPICS.flows, 0, [{ key: null, value: Buffer.from([0, 0, 0, 0, 9, 1]) }])
+  await producer.send(TOPICS.flows, 0, [{ key: null, value: Buffer.from([0, 0, 0, 0, 99, 1]) }])
   await producer.send(TOPICS.connections, 1, [{ key: null, value: Buffer.from('{"ts":1}') }])
   await publish(0, 1)
   const sink = await join()
   await sink.drain()
   assert.equal(store.rows.flows.length, 2)
   assert.equal(sink.metrics.unreadable, 2)
+})
+
+test('a message of a newer klartext ends its partition here: nothing behind it is stored or passed over', async () => {
+  const { store, bus, publish, join, producer } = await world()
+  await publish(0, 1)
+  await producer.send(TOPICS.flows, 0, [{ key: null, value: Buffer.from([0, 0, 0, 0, 4, 1]) }])
+  await publish(0, 1)
+  const sink = await join()
+  await sink.drain()
+  assert.deepEqual([store.rows.flows.length, sink.metrics.unreadable], [1, 0])
+  const reader = await bus.consumer('sink')
+  assert.equal((await reader.committed({ topic: TOPICS.flows, partition: 0 })).offset, 1n)
 })
 
 test('an intent whose block is gone from the log stops the sink: what was stored of it is not known', async () => {

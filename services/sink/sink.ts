@@ -260,13 +260,18 @@ export class Sink {
     await this.#running
     for (;;) {
       // A poll that brings nothing while a partition is paused says nothing, nor does one before a partition is taken again.
-      const all = this.#paused.size === 0 && this.#broken.size === 0
+      const all = this.#allRead && this.#broken.size === 0
       const takes = this.#takes
       const records = await this.step(0)
       await this.#flushAll()
       if (all && records === 0 && this.#takes === takes && this.#broken.size === 0 && this.#idle) break
     }
     await this.#consumer?.close()
+  }
+
+  /** No partition is paused, but for those that end here until a newer klartext goes on. */
+  get #allRead(): boolean {
+    return [...this.#paused].every((key) => (this.#partitions.get(key)?.blocked ?? null) !== null)
   }
 
   get #idle(): boolean {
