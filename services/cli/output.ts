@@ -43,16 +43,21 @@ export class LineWriter {
     })
   }
 
-  /** The stream holds the piece until it calls back. Fresh memory for each would cost more than the writing. */
+  /**
+   * Files and pipes have mostly taken all of it when `write` comes back, and the same memory, which is in the processor's
+   * cache, serves again. Else the stream holds the piece until it calls back.
+   */
   #send(): void {
     const { json } = this
     if (json.size === 0) return
     const piece = json.bytes
+    let taken = false
     this.#out.write(piece.subarray(0, json.size), () => {
-      if (piece.length === PIECE_BYTES && this.#free.length < FREE_MAX) this.#free.push(piece)
+      if (!taken && piece.length === PIECE_BYTES && this.#free.length < FREE_MAX) this.#free.push(piece)
     })
-    json.bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES)
-    json.size = 0
+    taken = this.#out.writableLength === 0
+    if (taken) json.size = 0
+    else json.use(this.#free.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES))
   }
 }
 

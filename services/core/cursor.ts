@@ -28,8 +28,8 @@ export class Cursor {
   /** Set by a decoder that answers MORE because the other direction decides: it is called again once that one has moved. */
   waits: boolean
   /** End offsets in `bytes` of the segments in the window, and the capture time of each; the first `markCount` count. */
-  readonly markEnds: number[]
-  readonly markTimes: number[]
+  markEnds: number[]
+  markTimes: number[]
   markCount: number
 
   constructor() {
@@ -41,8 +41,8 @@ export class Cursor {
     this.ended = false
     this.midway = false
     this.waits = false
-    this.markEnds = [0]
-    this.markTimes = [0]
+    this.markEnds = NO_MARKS
+    this.markTimes = NO_MARKS
     this.markCount = 0
   }
 
@@ -51,8 +51,8 @@ export class Cursor {
     const cursor = new Cursor()
     cursor.bytes = bytes
     cursor.end = bytes.length
-    cursor.markEnds[0] = bytes.length
-    cursor.markTimes[0] = timeUs
+    cursor.markEnds = [bytes.length]
+    cursor.markTimes = [timeUs]
     cursor.markCount = 1
     return cursor
   }
@@ -71,3 +71,5 @@ export class Cursor {
 }
 
 const EMPTY = Buffer.alloc(0)
+const NO_MARKS: number[] = []
+Object.freeze(NO_MARKS)

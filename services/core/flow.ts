@@ -5,6 +5,7 @@
 
 import type { HeaderList, Outcome } from './exchange.js'
 import type { CaptureSide, Transport } from './segment.js'
+import type { Shape } from './wire/flow_json_shape.js'
 
 export const SCHEMA_VERSION = 2
 export const DECODER_VERSION = '0.1.0'
@@ -117,6 +118,15 @@ export interface Flow {
   scope: Scope
 }
 
+/**
+ * What the flows of one connection have in common, as long as its ends keep their names: handed out beside each flow, so that
+ * a writer finds again what it made of the flow before.
+ */
+export class FlowOrigin {
+  /** Of the JSON writer. */
+  shape: Shape | null = null
+}
+
 const column = (kind: ColumnKind, ...names: (keyof Flow)[]): FlowColumn[] => names.map((name) => ({ name, kind }))
 
 const workload = (end: 'client' | 'server'): FlowColumn[] =>
@@ -168,3 +178,8 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   ...column('u64', 'batch_first'),
   ...column('text', 'client_region', 'server_region', 'scope'),
 ]
+
+/** All columns in an object of its own, for what looks at an object's own properties. */
+export function plainFlow(flow: Flow): Flow {
+  return Object.fromEntries(FLOW_COLUMNS.map(({ name }) => [name, flow[name]])) as unknown as Flow
+}

@@ -64,6 +64,8 @@ export class ConnectionInfo {
   tlsVersion = ''
   cluster = ''
   node = ''
+  /** Free for whoever takes in the segments: what it keeps of this connection. */
+  kept: object | null = null
 
   constructor(id: bigint) {
     this.id = id

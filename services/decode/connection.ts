@@ -4,7 +4,7 @@ import type { UndecodedReason } from '../core/rows.js'
 import { type ConnectionInfo, type Direction, SegmentFlag, TO_CLIENT, TO_SERVER } from '../core/segment.js'
 import type { Accounting } from './accounting.js'
 import type { Evidence } from './evidence.js'
-import type { FlowContext } from './flow_row.js'
+import type { FlowContext } from './flow_context.js'
 import { Half } from './reassembler.js'
 
 /** `probing` until a protocol is found; `undecoded` connections are only counted. */
@@ -12,6 +12,8 @@ export type Stage = 'probing' | 'decoding' | 'undecoded'
 
 /** What the host keeps of one connection. */
 export class Connection {
+  /** The table that it stands in; null once it is over. */
+  home: object | null = null
   info: ConnectionInfo
   toServer: Half
   toClient: Half

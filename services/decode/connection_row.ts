@@ -2,7 +2,7 @@
 import type { CloseReason } from '../core/protocol.js'
 import type { ConnectionRow, UndecodedReason } from '../core/rows.js'
 import type { Connection } from './connection.js'
-import { FlowContext } from './flow_row.js'
+import { FlowContext } from './flow_context.js'
 
 export function connectionRow(connection: Connection, reason: CloseReason | 'open'): ConnectionRow {
   const context = connection.context ?? new FlowContext(connection.info, connection.turned === 1)

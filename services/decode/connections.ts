@@ -13,7 +13,6 @@ export class Connections {
   readonly #onClose: OnClose
   readonly #open = new Map<bigint, Connection>()
   readonly closed = new ClosedConnections()
-  #last: Connection | null = null
 
   constructor(accounting: Accounting, onClose: OnClose) {
     this.#accounting = accounting
@@ -34,16 +33,18 @@ export class Connections {
 
   /** A connection from a checkpoint. */
   restore(connection: Connection): void {
+    connection.home = this
     this.#open.set(connection.info.id, connection)
   }
 
   /** The connection of a segment, made if there is none. `connection.info` is still what was known before. */
   find(segment: Segment): Connection {
-    const { id } = segment.connection
-    const last = this.#last
-    if (last !== null && (last.info === segment.connection || last.info.id === id)) return last
-    const connection = this.#open.get(id) ?? this.#make(segment.connection, segment)
-    this.#last = connection
+    const { connection: info } = segment
+    const kept = info.kept as Connection | null
+    // What else is kept there stands in another table.
+    if (kept !== null && kept.home === this) return kept
+    const connection = this.#open.get(info.id) ?? this.#make(info, segment)
+    info.kept = connection
     return connection
   }
 
@@ -55,6 +56,7 @@ export class Connections {
       connection.exchanges = before
       connection.midstream = true
     }
+    connection.home = this
     this.#open.set(info.id, connection)
     this.#accounting.connections += 1
     return connection
@@ -62,7 +64,8 @@ export class Connections {
 
   close(connection: Connection, reason: CloseReason): void {
     this.#open.delete(connection.info.id)
-    if (this.#last === connection) this.#last = null
+    connection.home = null
+    connection.info.kept = null
     this.#accounting.closed[reason] += 1
     this.#onClose(connection, reason)
     this.closed.remember(connection.info.id, connection.exchanges)

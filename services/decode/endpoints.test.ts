@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Random } from '../core/random.js'
 import { endpointOf } from './endpoints.js'
 
 const TEMPLATES: readonly (readonly [string, string])[] = [
@@ -37,4 +38,28 @@ test('targets and their templates', () => {
 
 test('a template has a greatest length', () => {
   assert.equal(endpointOf(`/${'x'.repeat(5000)}`).length, 201)
+})
+
+test('a template is made part by part, whatever was asked for before', () => {
+  const random = new Random(3)
+  const words = [
+    '',
+    'a',
+    'v1',
+    'items',
+    '{id}',
+    '42',
+    '7',
+    'b%20c',
+    'job-1234',
+    'deadbeef01',
+    'bob@shop.example',
+    '12.50',
+  ]
+  const tails = ['', '?q=/1/2', '#42', ';v=1']
+  for (let i = 0; i < 20_000; i++) {
+    const parts = Array.from({ length: 1 + random.below(4) }, () => random.pick(words))
+    const template = parts.map((part) => endpointOf(part)).join('/')
+    assert.equal(endpointOf(`/${parts.join('/')}${random.pick(tails)}`), `/${template}`)
+  }
 })

@@ -4,7 +4,7 @@ import { identity } from '../../test/fakes/identities.js'
 import { PodTable } from '../adapters/memory/pod_table.js'
 import { type Identity, STILL_VALID_US } from '../core/pods.js'
 import { ConnectionInfo } from '../core/segment.js'
-import { FlowContext } from './flow_row.js'
+import { FlowContext } from './flow_context.js'
 import { End, nameEnds, scopeOf } from './naming.js'
 
 const S = 1_000_000

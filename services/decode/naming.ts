@@ -7,7 +7,7 @@ import { isPublicAddress } from '../core/address.js'
 import type { Scope, WorkloadKind } from '../core/flow.js'
 import type { Identity } from '../core/pods.js'
 import type { PodView } from '../core/ports/pods.js'
-import type { FlowContext } from './flow_row.js'
+import type { FlowContext } from './flow_context.js'
 
 /** The columns that name one end. */
 export class End {
@@ -57,6 +57,7 @@ export function nameEnds(context: FlowContext, view: PodView | null, timeUs: num
   context.client = client
   context.server = server
   context.scope = scopeOf(client, server, context.clientIp, context.serverIp)
+  context.shape = null
 }
 
 function ownIdentity({ cluster, container, podUid }: FlowContext, view: PodView): Identity | null {

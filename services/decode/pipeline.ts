@@ -4,7 +4,7 @@
  * the same flows.
  */
 import type { Exchange } from '../core/exchange.js'
-import type { Flow } from '../core/flow.js'
+import type { Flow, FlowOrigin } from '../core/flow.js'
 import type { PodDirectory, PodView } from '../core/ports/pods.js'
 import type { CloseReason, Protocol } from '../core/protocol.js'
 import type { ConnectionRow } from '../core/rows.js'
@@ -17,7 +17,8 @@ import { connectionRow } from './connection_row.js'
 import { Connections } from './connections.js'
 import { Driver } from './driver.js'
 import { Evidence } from './evidence.js'
-import { FlowContext, FlowRow } from './flow_row.js'
+import { FlowContext } from './flow_context.js'
+import { FlowRow } from './flow_row.js'
 import * as limits from './limits.js'
 import { nameEnds } from './naming.js'
 import type { FlowPolicy } from './policy.js'
@@ -31,7 +32,7 @@ export interface PipelineOptions {
   readonly policy: FlowPolicy
   /** Names the ends; without one they stay unknown. */
   readonly pods?: PodDirectory
-  readonly onFlow: (flow: Flow) => void
+  readonly onFlow: (flow: Flow, origin: FlowOrigin) => void
   readonly onConnection: (row: ConnectionRow) => void
   /** Number of the partition of klartext.segments, as evidence in the flows. */
   readonly partition?: number
@@ -234,7 +235,7 @@ export class DecodePipeline {
     const half = connection.half(segment.direction ^ connection.turned)
     if (segment.length > 0 || (flags & SegmentFlag.CLOSE) !== 0) this.#inOrder(connection, half, segment)
     if ((flags & SegmentFlag.CLOSE) !== 0) this.#closeHalf(connection, half, segment)
-    if (this.#driver.finished.length > 0) this.#handOver(connection)
+    if (this.#driver.finishedCount > 0) this.#handOver(connection)
     if (connection.unbound.length > 0 && timeUs - connection.unboundSinceUs > limits.UNBOUND_US_MAX) {
       connection.staysUnbound = true
       this.#releaseUnbound(connection)
@@ -331,22 +332,22 @@ export class DecodePipeline {
 
   /** What the decoder has finished becomes flows, or waits for the addresses of its connection. */
   #handOver(connection: Connection): void {
-    const { finished } = this.#driver
+    const { finished, finishedCount } = this.#driver
+    this.#driver.finishedCount = 0
     const { info } = connection
     if (info.clientIp !== '' || info.transport === 'unix' || connection.staysUnbound) {
-      for (let i = 0; i < finished.length; i++) this.#flow(connection, finished[i])
+      for (let i = 0; i < finishedCount; i++) this.#flow(connection, finished[i])
     } else {
       if (connection.unbound.length === 0) {
         connection.unbound = []
         connection.unboundSinceUs = connection.lastUs
       }
-      for (const exchange of finished) connection.unbound.push(exchange)
+      for (let i = 0; i < finishedCount; i++) connection.unbound.push(finished[i])
       if (connection.unbound.length >= limits.UNBOUND_EXCHANGES_MAX) {
         connection.staysUnbound = true
         this.#releaseUnbound(connection)
       }
     }
-    finished.length = 0
   }
 
   /** The addresses are known, or are not waited for any longer. */
@@ -370,7 +371,7 @@ export class DecodePipeline {
       flow.seg_last = evidence.last
     }
     this.#options.policy.apply(flow)
-    this.#options.onFlow(flow)
+    this.#options.onFlow(flow, connection.context)
   }
 
   /**

@@ -40,6 +40,9 @@ export class Half {
   skippedBytes = 0
   gapBytes = 0
   #own: Buffer | null = null
+  /** Marks of what lies in `#own`. */
+  #markEnds: number[] = NO_MARKS
+  #markTimes: number[] = NO_MARKS
 
   constructor(accounting: Accounting) {
     this.#accounting = accounting
@@ -53,6 +56,8 @@ export class Half {
       cursor.bytes = payload
       cursor.pos = 0
       cursor.end = payload.length
+      cursor.markEnds = viewEnds
+      cursor.markTimes = viewTimes
       cursor.markEnds[0] = payload.length
       cursor.markTimes[0] = timeUs
       cursor.markCount = 1
@@ -140,19 +145,29 @@ export class Half {
       own = Buffer.allocUnsafeSlow(Math.max(OWN_BYTES_MIN, grown(left + more)))
     }
     cursor.bytes.copy(own, 0, cursor.pos, cursor.end)
-    const moved = cursor.pos
-    let marks = 0
-    for (let i = 0; i < cursor.markCount; i++) {
-      if (cursor.markEnds[i] <= moved) continue
-      cursor.markEnds[marks] = cursor.markEnds[i] - moved
-      cursor.markTimes[marks] = cursor.markTimes[i]
-      marks += 1
-    }
-    cursor.markCount = marks
+    this.#moveMarks()
     cursor.bytes = own
     cursor.pos = 0
     cursor.end = left
     this.#replaceOwn(own)
+  }
+
+  #moveMarks(): void {
+    const { cursor } = this
+    if (this.#markEnds === NO_MARKS) {
+      this.#markEnds = []
+      this.#markTimes = []
+    }
+    let marks = 0
+    for (let i = 0; i < cursor.markCount; i++) {
+      if (cursor.markEnds[i] <= cursor.pos) continue
+      this.#markEnds[marks] = cursor.markEnds[i] - cursor.pos
+      this.#markTimes[marks] = cursor.markTimes[i]
+      marks += 1
+    }
+    cursor.markEnds = this.#markEnds
+    cursor.markTimes = this.#markTimes
+    cursor.markCount = marks
   }
 
   save(out: StateWriter): void {
@@ -206,6 +221,8 @@ export class Half {
       cursor.bytes = bytes
       cursor.end = bytes.length
     }
+    cursor.markEnds = this.#markEnds = []
+    cursor.markTimes = this.#markTimes = []
     const marks = state.number()
     for (let i = 0; i < marks && !state.failed; i++) {
       cursor.markEnds[i] = state.number()
@@ -240,5 +257,10 @@ function grown(size: number): number {
 }
 
 const EMPTY: Buffer = Buffer.alloc(0)
+const NO_MARKS: number[] = []
+Object.freeze(NO_MARKS)
+/** The one mark of a window that is a view. Only the direction whose segment is being handled has such a window. */
+const viewEnds = [0]
+const viewTimes = [0.5]
 const NO_SEGMENTS: Segment[] = []
 Object.freeze(NO_SEGMENTS)

@@ -4,7 +4,7 @@ import type { PodDirectory } from '../core/ports/pods.js'
 import type { ReplayFilter, ReplayRequest } from '../core/replay.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { ConnectionInfo, type Segment } from '../core/segment.js'
-import { FlowContext } from '../decode/flow_row.js'
+import { FlowContext } from '../decode/flow_context.js'
 import { type End, nameEnds } from '../decode/naming.js'
 
 /** Empty lists admit all. */

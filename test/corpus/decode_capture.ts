@@ -1,5 +1,5 @@
 import { PcapSource } from '../../services/adapters/pcap/source.js'
-import type { Flow } from '../../services/core/flow.js'
+import { type Flow, plainFlow } from '../../services/core/flow.js'
 import type { ConnectionRow } from '../../services/core/rows.js'
 import { DecodePipeline } from '../../services/decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
@@ -19,7 +19,7 @@ export async function decodeCapture(path: string): Promise<Decoded> {
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy: new FlowPolicy(defaultPolicy('full')),
-    onFlow: (flow) => flows.push(flow),
+    onFlow: (flow) => flows.push(plainFlow(flow)),
     onConnection: (row) => connections.push(row),
   })
   let broken: string | null = null

@@ -1,6 +1,6 @@
 /** Decodes segments in one pipeline, or in a row of them where each goes on from the checkpoint of the one before. */
 import assert from 'node:assert/strict'
-import type { Flow } from '../../services/core/flow.js'
+import { type Flow, plainFlow } from '../../services/core/flow.js'
 import type { Protocol } from '../../services/core/protocol.js'
 import type { ConnectionRow } from '../../services/core/rows.js'
 import type { Segment } from '../../services/core/segment.js'
@@ -18,7 +18,7 @@ export function pipelineInto({ flows, connections }: Rows, protocols: readonly P
     protocols,
     policy: new FlowPolicy(defaultPolicy('full')),
     partition: 3,
-    onFlow: (flow) => flows.push(flow),
+    onFlow: (flow) => flows.push(plainFlow(flow)),
     onConnection: (row) => connections.push(row),
     onDecoderFailure: (_connection, _protocol, error) => {
       throw error

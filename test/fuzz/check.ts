@@ -1,7 +1,7 @@
 /** What must hold for any traffic whatsoever: no throw, bounded work and memory, sums that add up, the same flows again. */
 
 import type { Cursor } from '../../services/core/cursor.js'
-import { FLOW_COLUMNS, type Flow } from '../../services/core/flow.js'
+import { FLOW_COLUMNS, type Flow, plainFlow } from '../../services/core/flow.js'
 import type { Decoder, Protocol } from '../../services/core/protocol.js'
 import type { Random } from '../../services/core/random.js'
 import { ConnectionInfo, Segment, TO_CLIENT, TO_SERVER } from '../../services/core/segment.js'
@@ -192,7 +192,7 @@ function flowProblem(flow: Flow): string | null {
   }
   const size = JSON.stringify(flow).length
   if (size > FLOW_BYTES_MAX) return `${flow.protocol}: a flow of ${size} bytes`
-  METADATA.apply({ ...flow })
+  METADATA.apply(plainFlow(flow))
   return null
 }
 

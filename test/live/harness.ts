@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import type { CaptureStats } from '../../native/index.js'
 import { NativeSource, type NativeSourceOptions } from '../../services/capture/native_source.js'
 import { whyNoCapture } from '../../services/capture/requirements.js'
-import type { Flow } from '../../services/core/flow.js'
+import { type Flow, plainFlow } from '../../services/core/flow.js'
 import type { Segment } from '../../services/core/segment.js'
 import { DecodePipeline } from '../../services/decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
@@ -55,7 +55,7 @@ export function decode(segments: readonly Segment[]): Flow[] {
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy: new FlowPolicy(defaultPolicy('full')),
-    onFlow: (flow) => flows.push(flow),
+    onFlow: (flow) => flows.push(plainFlow(flow)),
     onConnection: () => {},
   })
   pipeline.push(segments)

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { MemoryBus } from '../../services/adapters/memory/bus.js'
 import { PodTable } from '../../services/adapters/memory/pod_table.js'
-import type { Flow } from '../../services/core/flow.js'
+import { type Flow, plainFlow } from '../../services/core/flow.js'
 import { ApiError } from '../../services/core/ports/kubernetes.js'
 import { Random } from '../../services/core/random.js'
 import { createTopics, TOPICS } from '../../services/core/topics.js'
@@ -262,7 +262,7 @@ async function decodedWith(bus: MemoryBus, pods: PodTable): Promise<Flow[]> {
       protocols: PROTOCOLS,
       policy: new FlowPolicy(defaultPolicy('full')),
       pods,
-      onFlow: (flow) => flows.push({ ...flow }),
+      onFlow: (flow) => flows.push(plainFlow(flow)),
       onConnection: () => {},
     })
     for (const { value } of await recordsOf(bus, TOPICS.segments, i)) pipeline.push(decodeSegmentBatch(value).segments)

@@ -136,18 +136,19 @@ class Pcap implements Format {
     const packet = this.#packet
     const little = this.#little
     const headerBytes = this.#headerBytes
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     packet.bytes = bytes
     let at = from
     while (at + headerBytes <= bytes.length) {
-      const seconds = u32(bytes, at, little)
-      const fraction = u32(bytes, at + 4, little)
-      const captured = u32(bytes, at + 8, little)
+      const seconds = view.getUint32(at, little)
+      const fraction = view.getUint32(at + 4, little)
+      const captured = view.getUint32(at + 8, little)
       if (captured > RECORD_BYTES_MAX) throw broken(this.#name, fileOffset + at, `record of ${captured} bytes`)
       const start = at + headerBytes
       if (start + captured > bytes.length) break
       packet.start = start
       packet.end = start + captured
-      packet.wireLength = Math.max(captured, u32(bytes, at + 12, little))
+      packet.wireLength = Math.max(captured, view.getUint32(at + 12, little))
       if (this.#nano) {
         const us = Math.floor(fraction / 1000)
         packet.timeUs = seconds * 1e6 + us

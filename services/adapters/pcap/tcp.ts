@@ -9,6 +9,7 @@ import { EndpointTable, PacketEnds } from './endpoints.js'
 import type { SkipCounter } from './skipped.js'
 import { ACK, FIN, type Half, RST, SYN, TcpConnection } from './tcp_connection.js'
 import type { TransportPacket } from './transport_packet.js'
+import { Views } from './views.js'
 
 /** Held back of one direction: above Linux's largest receive window (tcp_rmem, 6 MiB), which bounds what can be in flight. */
 const HELD_BYTES_MAX = 8 << 20
@@ -44,6 +45,7 @@ export class TcpTracker {
   readonly #limits: TcpLimits
   readonly #table = new EndpointTable<TcpConnection>()
   readonly #ends = new PacketEnds()
+  readonly #views = new Views()
   #heldBytes = 0
   #packets = 0
   #ordinal = 0
@@ -112,7 +114,7 @@ export class TcpTracker {
   #connection(packet: TransportPacket, tcpFlags: number, seq: number): TcpConnection | null {
     const ends = this.#ends
     ends.read(packet)
-    const known = this.#table.find(packet, ends)
+    const known = this.#table.find(ends)
     if (known !== undefined) {
       if ((tcpFlags & (SYN | ACK)) !== SYN) return known
       if (!known.isNewLife(this.#table.side === 0 ? known.fromA : known.fromB, seq)) return known
@@ -157,7 +159,7 @@ export class TcpTracker {
       length -= old
     }
     const capturedEnd = Math.min(packet.end, at + length)
-    const payload = capturedEnd > at ? packet.bytes.subarray(at, capturedEnd) : NO_BYTES
+    const payload = capturedEnd > at ? this.#views.of(packet.bytes, at, capturedEnd) : NO_BYTES
     if (position === half.position) {
       this.#emit(connection, half, direction, length, payload, packet.timeUs, packet.timeRestNs)
       if (half.held.length > 0) this.#drain(connection, half, direction)

@@ -119,13 +119,13 @@ export class TcpConnection extends EndpointPair {
 
   /** Who is the client is told by SYN or SYN-ACK; without them by the ports, and then marked as guessed. */
   constructor(packet: TransportPacket, ends: PacketEnds, tcpFlags: number, ordinal: number) {
-    super(packet, ends)
+    super(ends)
     this.firstUs = packet.timeUs
     this.lastUs = packet.timeUs
     this.#ordinal = ordinal
     const handshake = (tcpFlags & SYN) !== 0
-    const rank = clientRank(ends.sourcePort, ends.targetPort)
-    const guess = rank > 0 || (rank === 0 && ends.sourcePort >= ends.targetPort)
+    const rank = clientRank(ends.source.port, ends.target.port)
+    const guess = rank > 0 || (rank === 0 && ends.source.port >= ends.target.port)
     const clientIsA = handshake ? (tcpFlags & ACK) === 0 : guess
     this.aDirection = clientIsA ? TO_SERVER : TO_CLIENT
     this.flags = handshake ? 0 : SegmentFlag.MIDSTREAM | SegmentFlag.ROLE_GUESSED

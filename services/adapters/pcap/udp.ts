@@ -4,6 +4,7 @@ import { clientRank, makeConnectionInfo } from './connection_info.js'
 import { EndpointPair, EndpointTable, PacketEnds } from './endpoints.js'
 import type { SkipCounter } from './skipped.js'
 import type { TransportPacket } from './transport_packet.js'
+import { Views } from './views.js'
 
 /** As conntrack does for a stream: after this silence the same ends are a new conversation. */
 const IDLE_US = 180_000_000
@@ -19,9 +20,9 @@ class Conversation extends EndpointPair {
 
   /** The client is told by the ports, and where they look alike, by who spoke first. */
   constructor(packet: TransportPacket, ends: PacketEnds, ordinal: number) {
-    super(packet, ends)
+    super(ends)
     this.lastUs = packet.timeUs
-    const clientIsA = clientRank(ends.sourcePort, ends.targetPort) >= 0
+    const clientIsA = clientRank(ends.source.port, ends.target.port) >= 0
     this.aDirection = clientIsA ? TO_SERVER : TO_CLIENT
     this.info = makeConnectionInfo(this, 'udp', clientIsA, packet.timeUs, ordinal)
   }
@@ -32,6 +33,7 @@ export class UdpTracker {
   readonly #skipped: SkipCounter
   readonly #table = new EndpointTable<Conversation>()
   readonly #ends = new PacketEnds()
+  readonly #views = new Views()
   #ordinal = 0
 
   /** Segments are appended to `out`, which the caller empties. */
@@ -50,7 +52,7 @@ export class UdpTracker {
     const fromA = this.#table.side === 0
     const direction = (fromA ? conversation.aDirection : 1 - conversation.aDirection) as Direction
     const length = Math.max(0, datagramEnd - start - 8)
-    const payload = bytes.subarray(start + 8, Math.max(start + 8, Math.min(end, datagramEnd)))
+    const payload = this.#views.of(bytes, start + 8, Math.max(start + 8, Math.min(end, datagramEnd)))
     let flags = SegmentFlag.ROLE_GUESSED as number
     if (!conversation.opened) {
       conversation.opened = true
@@ -67,7 +69,7 @@ export class UdpTracker {
   #conversation(packet: TransportPacket): Conversation {
     const ends = this.#ends
     ends.read(packet)
-    const known = this.#table.find(packet, ends)
+    const known = this.#table.find(ends)
     if (known !== undefined) {
       const silentUs = packet.timeUs - known.lastUs
       known.lastUs = packet.timeUs

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
-import type { Flow } from '../../core/flow.js'
+import type { Flow, FlowOrigin } from '../../core/flow.js'
 import type { ConnectionRow } from '../../core/rows.js'
 import { writeFlowJson } from '../../core/wire/flow_json.js'
+import { Piece } from '../../core/wire/json_bytes.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy, parsePolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
@@ -74,9 +75,9 @@ async function readFile(
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy,
-    onFlow: (flow) => {
+    onFlow: (flow, origin) => {
       summary.flow(flow)
-      onFlow(flow)
+      onFlow(flow, origin)
     },
     onConnection: (row: ConnectionRow) => summary.connection(row),
     onDecoderFailure: (connection, protocol, error) =>
@@ -106,10 +107,10 @@ async function readFile(
 }
 
 /** One JSON object per flow, with `file` in front where several are read. */
-function jsonLines(out: LineWriter, file: string): (flow: Flow) => void {
-  const head = file === '' ? null : Buffer.from(`{"file":${JSON.stringify(file)},`)
-  return (flow) => {
-    writeFlowJson(flow, out.json, head)
+function jsonLines(out: LineWriter, file: string): (flow: Flow, origin: FlowOrigin) => void {
+  const head = file === '' ? null : Piece.of(`{"file":${JSON.stringify(file)},`)
+  return (flow, origin) => {
+    writeFlowJson(flow, out.json, origin, head)
     out.endLine()
   }
 }

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FLOW_COLUMNS, type Flow } from '../flow.js'
+import { FLOW_COLUMNS, type Flow, FlowOrigin } from '../flow.js'
 import { Random } from '../random.js'
 import { flowToJson, isoTime, writeFlowJson } from './flow_json.js'
-import { JsonBytes } from './json_bytes.js'
+import { JsonBytes, Piece } from './json_bytes.js'
 
 const TEXTS = ['', 'plain', 'a"b\\c', 'line\nend\u0000', 'grüße 世界 😀', '\ud800 alone', '\u007f', 'x'.repeat(100_000)]
 
-function someFlow(random: Random): Flow {
-  const text = () => random.pick(TEXTS)
+const SHORT_TEXTS = TEXTS.slice(0, -1)
+
+function someFlow(random: Random, among: readonly string[] = TEXTS): Flow {
+  const text = () => random.pick(among)
   const value = {
     time: () => 1_790_000_000_000_000 + random.below(2 ** 40),
     text,
@@ -25,6 +27,9 @@ function someFlow(random: Random): Flow {
   }
   return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
 }
+
+/** What the flows of one origin share. */
+const OF_ORIGIN = /^(cluster|node|capture_|transport|client_|server_|scope|pid|comm|decoder_|schema_)/
 
 function mapOf(pairs: readonly string[]): Record<string, string> {
   const map: Record<string, string> = {}
@@ -62,10 +67,53 @@ test('a flow of a known connection whose fixed columns have changed', () => {
   }
 })
 
+test('flows that repeat what those before them said, in part', () => {
+  const random = new Random(14)
+  const out = new JsonBytes()
+  const ofOrigin = (from: Flow) =>
+    Object.fromEntries(FLOW_COLUMNS.filter(({ name }) => OF_ORIGIN.test(name)).map(({ name }) => [name, from[name]]))
+  const connections = Array.from({ length: 20 }, () => ({
+    origin: new FlowOrigin(),
+    shared: ofOrigin(someFlow(random, SHORT_TEXTS)),
+  }))
+  const names = ['host', 'date', 'etag', 'x-request-id', 'content-length', 'a"b', 'via', 'server', 'vary']
+  const lists: string[][] = []
+  const anyHeaders = () => {
+    if (lists.length > 0 && random.below(3) > 0) return random.pick(lists)
+    const list =
+      lists.length > 0 && random.below(3) > 0
+        ? [...random.pick(lists)]
+        : names.slice(random.below(4), random.below(10)).flatMap((name) => [name, random.pick(SHORT_TEXTS)])
+    for (let i = 1; i < list.length; i += 2) if (random.below(4) === 0) list[i] = `${random.below(100)}`
+    lists[random.below(Math.min(8, lists.length + 1))] = list
+    return list
+  }
+  let flow = someFlow(random, SHORT_TEXTS)
+  for (let i = 0; i < 3000; i++) {
+    const connection = random.pick(connections)
+    const other = someFlow(random, SHORT_TEXTS)
+    const changes = Object.fromEntries(
+      FLOW_COLUMNS.filter(({ name }) => !OF_ORIGIN.test(name) && random.below(20) === 0).map(({ name }) => [
+        name,
+        other[name],
+      ]),
+    )
+    if (random.below(30) === 0) {
+      // Its ends got other names.
+      connection.shared = random.below(2) === 0 ? ofOrigin(other) : random.pick(connections).shared
+      connection.origin.shape = null
+    }
+    flow = { ...flow, ...changes, ...connection.shared, req_headers: anyHeaders(), resp_headers: anyHeaders() }
+    out.clear()
+    writeFlowJson(flow, out, random.below(4) === 0 ? null : connection.origin)
+    assert.deepEqual(JSON.parse(out.toString()), expected(flow))
+  }
+})
+
 test('fields of its own before the columns', () => {
   const out = new JsonBytes()
   const flow = someFlow(new Random(13))
-  writeFlowJson(flow, out, Buffer.from('{"file":"a.pcap",'))
+  writeFlowJson(flow, out, null, Piece.of('{"file":"a.pcap",'))
   assert.deepEqual(JSON.parse(out.toString()), { file: 'a.pcap', ...expected(flow) })
 })
 

@@ -1,6 +1,6 @@
 /** Runs segments through the pipeline and keeps what comes out: the flows, and the exchanges that decoders handed over. */
 import type { Exchange } from '../../core/exchange.js'
-import type { Flow } from '../../core/flow.js'
+import { type Flow, plainFlow } from '../../core/flow.js'
 import type { Protocol } from '../../core/protocol.js'
 import type { ConnectionRow } from '../../core/rows.js'
 import type { Segment } from '../../core/segment.js'
@@ -21,7 +21,7 @@ export function observe(segments: readonly Segment[], protocols: readonly Protoc
   const pipeline = new DecodePipeline({
     protocols: protocols.map((protocol) => listening(protocol, observed.exchanges)),
     policy: FULL,
-    onFlow: (flow) => observed.flows.push(flow),
+    onFlow: (flow) => observed.flows.push(plainFlow(flow)),
     onConnection: (row) => observed.connections.push(row),
     onDecoderFailure: (_connection, _protocol, error) => {
       throw error

@@ -1,4 +1,5 @@
 /** What the header fields of a message say: its framing, what a flow shows, and the fields themselves (RFC 9112 section 5). */
+import { latin1 } from '../../../core/text.js'
 import { readCorrelation } from '../http_semantics/correlation.js'
 import { principalOf } from '../http_semantics/credentials.js'
 import { FieldKind, type FieldName, fieldName } from './field_names.js'
@@ -59,6 +60,33 @@ export class Head {
   cut = false
   anomalies: Http1Anomaly[] = NO_ANOMALIES
   truncated = false
+  /** Where the value of the field read last begins. */
+  valueFrom = 0
+
+  /** All that `other` says; its list of fields is shared. */
+  copy(other: Head): void {
+    this.contentLength = other.contentLength
+    this.chunked = other.chunked
+    this.otherCoding = other.otherCoding
+    this.upgrade = other.upgrade
+    this.connectionUpgrade = other.connectionUpgrade
+    this.expectsContinue = other.expectsContinue
+    this.host = other.host
+    this.userAgent = other.userAgent
+    this.contentType = other.contentType
+    this.forwardedFor = other.forwardedFor
+    this.traceId = other.traceId
+    this.spanId = other.spanId
+    this.requestId = other.requestId
+    this.principal = other.principal
+    this.fields = other.fields
+    this.keptBytes = other.keptBytes
+    this.folds = other.folds
+    this.cut = other.cut
+    this.anomalies = other.anomalies
+    this.truncated = other.truncated
+    this.valueFrom = other.valueFrom
+  }
 }
 
 const NO_ANOMALIES: Http1Anomaly[] = []
@@ -88,6 +116,7 @@ export function readField(head: Head, bytes: Buffer, from: number, to: number, f
   while (nameEnd > from && isBlank(bytes[nameEnd - 1])) nameEnd--
   let valueFrom = colon + 1
   while (valueFrom < to && isBlank(bytes[valueFrom])) valueFrom++
+  head.valueFrom = valueFrom
   let valueTo = to
   while (valueTo > valueFrom && (isBlank(bytes[valueTo - 1]) || bytes[valueTo - 1] === CR)) valueTo--
   if (valueTo - valueFrom > VALUE_BYTES_MAX) {
@@ -121,13 +150,60 @@ function fieldText(head: Head, bytes: Buffer, from: number, to: number): string 
     // A recipient may take it for a line end: a way to smuggle fields (RFC 9112 section 2.2).
     if (bytes[i] === CR) noteHead(head, 'http1.bare_cr')
   }
-  return all < 128 ? bytes.toString('latin1', from, to) : bytes.toString('utf8', from, to)
+  return all < 128 ? latin1(bytes, from, to) : bytes.toString('utf8', from, to)
 }
 
 /** ASCII as it is; other bytes as UTF-8, since that is what applications mean today. */
 export function text(bytes: Buffer, from: number, to: number): string {
   for (let i = from; i < to; i++) if (bytes[i] >= 128) return bytes.toString('utf8', from, to)
-  return bytes.toString('latin1', from, to)
+  return latin1(bytes, from, to)
+}
+
+/** A value that lies between `from` and `to`; null where it is not as plain as most are. */
+export function readValue(bytes: Buffer, from: number, to: number): string | null {
+  if (from === to || to - from > VALUE_BYTES_MAX || isBlank(bytes[from]) || isBlank(bytes[to - 1])) return null
+  let all = 0
+  for (let i = from; i < to; i++) {
+    all |= bytes[i]
+    if (bytes[i] === CR) return null
+  }
+  return all < 128 ? latin1(bytes, from, to) : null
+}
+
+/** `head.fields` has new values for fields of these kinds (a bit for each): what such fields say is read again. */
+export function rereadKinds(head: Head, names: readonly FieldName[], kinds: number): void {
+  const again = (kinds & FRAMING) !== 0 ? kinds | FRAMING : kinds
+  if (again === 1 << FieldKind.OTHER) return
+  forget(head, again)
+  for (let line = 0; line < names.length; line++) {
+    const name = names[line]
+    if (name.kind !== FieldKind.OTHER && (again & (1 << name.kind)) !== 0) apply(head, name, head.fields[line * 2 + 1])
+  }
+}
+
+/** These two say together how long the body is. */
+const FRAMING = (1 << FieldKind.CONTENT_LENGTH) | (1 << FieldKind.TRANSFER_ENCODING)
+
+function forget(head: Head, kinds: number): void {
+  const has = (kind: number) => (kinds & (1 << kind)) !== 0
+  if (has(FieldKind.CONTENT_LENGTH)) {
+    head.contentLength = NO_LENGTH
+    head.chunked = false
+    head.otherCoding = false
+  }
+  if (has(FieldKind.CONNECTION)) head.connectionUpgrade = false
+  if (has(FieldKind.UPGRADE)) head.upgrade = ''
+  if (has(FieldKind.HOST)) head.host = ''
+  if (has(FieldKind.USER_AGENT)) head.userAgent = ''
+  if (has(FieldKind.CONTENT_TYPE)) head.contentType = ''
+  if (has(FieldKind.AUTHORIZATION)) head.principal = ''
+  if (has(FieldKind.EXPECT)) head.expectsContinue = false
+  if (has(FieldKind.FORWARDED_FOR)) head.forwardedFor = ''
+  if (has(FieldKind.CORRELATION)) {
+    head.traceId = ''
+    head.spanId = ''
+    head.requestId = ''
+  }
 }
 
 export function addField(head: Head, name: FieldName, value: string): void {

@@ -9,7 +9,7 @@ import { GrpcMessages } from '../grpc/messages.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { Body } from './body.js'
 import { foldField, Head, noteHead, readField } from './head.js'
-import { HeadReader } from './head_reader.js'
+import { HeadReader, type RecentBlock } from './head_reader.js'
 import { LINE_ALONE, LINE_BAD, LINE_MORE, lineEnd, withoutCr } from './start_line.js'
 
 /** A head that is not whole within so many bytes is read field by field; also the longest line that is read at all. */
@@ -24,12 +24,16 @@ export abstract class MessageSide {
   readonly body = new Body()
   /** Of gRPC-Web, in the body under way. */
   messages: GrpcMessages | null = null
-  readonly #heads = new HeadReader()
+  readonly #heads: HeadReader
   /** The message whose fields are being read one by one, and what they said so far. */
   #fieldsOf: Pending | null = null
   #fields: Head | null = null
   /** Inside a line that is too long: the rest of it is passed over. */
   #inLine = false
+
+  constructor(recent: RecentBlock) {
+    this.#heads = new HeadReader(recent)
+  }
 
   /**
    * Judges the line `from` to `to` (without line end) and keeps what it says; `next` is the offset behind it, or -1 if the

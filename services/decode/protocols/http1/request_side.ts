@@ -9,6 +9,7 @@ import { webRequestBegins, webRequestEnds } from '../grpc/web.js'
 import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, text } from './head.js'
+import { RecentBlock } from './head_reader.js'
 import { MessageSide } from './message_side.js'
 import {
   FIELD,
@@ -38,6 +39,7 @@ const TARGET_BYTES_MAX = 8 * 1024
 const SLASH = 47
 
 const line = new RequestLine()
+const recent = new RecentBlock()
 
 export class RequestSide extends MessageSide {
   readonly #pairing: PairingByOrder
@@ -48,7 +50,7 @@ export class RequestSide extends MessageSide {
   #waitsForContinue: Pending | null = null
 
   constructor(pairing: PairingByOrder) {
-    super()
+    super(recent)
     this.#pairing = pairing
   }
 

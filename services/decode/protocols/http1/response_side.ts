@@ -10,11 +10,13 @@ import { outcomeOf } from '../http_semantics/outcome.js'
 import type { PairingByOrder } from '../pairing/by_order.js'
 import { note, type Pending } from '../pairing/pending.js'
 import { type Head, NO_LENGTH } from './head.js'
+import { RecentBlock } from './head_reader.js'
 import { HEAD_CUT, MessageSide } from './message_side.js'
 import { EARLY_RESPONSE, UPGRADE, WAITING_BYTES_MAX } from './request_side.js'
 import { LINE_BAD, LINE_MORE, LINE_OK, readStatusLine, StatusLine, startsLikeStatus } from './start_line.js'
 
 const line = new StatusLine()
+const recent = new RecentBlock()
 /** Servers send it on idle connections, unasked. */
 const REQUEST_TIMEOUT = 408
 
@@ -24,7 +26,7 @@ export class ResponseSide extends MessageSide {
   switching: Handover | null = null
 
   constructor(pairing: PairingByOrder) {
-    super()
+    super(recent)
     this.#pairing = pairing
   }
 
