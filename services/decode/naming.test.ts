@@ -140,6 +140,15 @@ test('without a directory only what the capturer says', () => {
   assert.deepEqual([ends.server.container, ends.server.node], ['', ''])
 })
 
+test('on the loopback the peer is on the same node, with a directory and without', () => {
+  for (const view of [null, directory().at()]) {
+    const ends = context({ clientIp: '127.0.0.1', serverIp: '127.0.0.1', containerId: '' })
+    nameEnds(ends, view, 6 * S)
+    assert.deepEqual([ends.client.node, ends.server.node, ends.server.kind], ['node-1', 'node-1', 'unknown'])
+    assert.equal(ends.scope, 'same_node')
+  }
+})
+
 test('how far a call went', () => {
   const end = (more: Partial<Identity>) => new End('pod', identity('x', more), '', '')
   const here = end({ node: 'n1', zone: 'z1', region: 'r1' })

@@ -76,7 +76,11 @@ function endOf(
 ): End {
   const container = observed ? context.container : ''
   const node = observed ? context.node : ''
-  if (view === null) return observed ? unnamed('unknown', container, node, before) : UNKNOWN_END
+  if (view === null) {
+    // On the loopback both ends are on the node of the one that was seen, whoever they are.
+    const isHere = observed || (context.node !== '' && isLoopback(ip))
+    return isHere ? unnamed('unknown', container, context.node, before) : UNKNOWN_END
+  }
   const { own } = context
   if (own !== null && observed) return named(own, container, node, before)
   if (isLoopback(ip)) {
