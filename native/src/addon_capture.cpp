@@ -16,6 +16,7 @@ namespace {
 constexpr const char *LOSS_NAMES[KT_LOSS_COUNT] = {"ring_full", "fault", "too_long", "table_full", "vectors", "no_memory", "not_copied", "muted", "replaced"};
 // Batches of 256 KiB between the reader thread and JavaScript.
 constexpr uint32_t QUEUE_BATCHES = 128;
+constexpr int64_t GARBAGE_WEIGHT = 8;
 // Short-lived programs that run every few seconds find their library hooked.
 constexpr uint32_t RETIRE_MS = 30'000;
 
@@ -130,6 +131,12 @@ class Capture : public Napi::ObjectWrap<Capture> {
     return env.Undefined();
   }
 
+  // Batches that nobody uses any more wait for the garbage collector, which comes by what it believes to be in use: it is
+  // told several times as much, so that some ten of them wait and not a hundred.
+  static void press(Napi::Env env, size_t bytes, int sign) {
+    Napi::MemoryManagement::AdjustExternalMemory(env, sign * GARBAGE_WEIGHT * static_cast<int64_t>(bytes));
+  }
+
   // Reader thread. The call never blocks; the buffer's memory goes to JavaScript, or stays with the caller.
   bool deliver(EncodedBatch &batch) {
     auto *owned = new EncodedBatch(batch);
@@ -140,7 +147,9 @@ class Capture : public Napi::ObjectWrap<Capture> {
         delete given;
         return;
       }
-      auto buffer = Napi::Buffer<uint8_t>::New(env, given->data, given->size, [](Napi::Env, uint8_t *, EncodedBatch *done) {
+      press(env, given->block.size, 1);
+      auto buffer = Napi::Buffer<uint8_t>::New(env, given->data, given->size, [](Napi::Env env, uint8_t *, EncodedBatch *done) {
+        press(env, done->block.size, -1);
         free_batch(*done);
         delete done;
       }, given);

@@ -1,6 +1,6 @@
 #include "avro_batch.hpp"
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -96,13 +96,13 @@ void append_string(std::string &out, std::string_view text) {
 } // namespace
 
 void free_batch(EncodedBatch &batch) {
-  std::free(batch.base);
+  give_block(batch.block);
   batch = EncodedBatch{};
 }
 
 AvroBatch::AvroBatch(size_t size_hint) : size_hint_(size_hint), front_size_(FRONT_BYTES_MIN) {}
 
-AvroBatch::~AvroBatch() { std::free(base_); }
+AvroBatch::~AvroBatch() { give_block(block_); }
 
 void AvroBatch::begin(const BatchHeader &header) {
   reset_counts();
@@ -116,7 +116,7 @@ void AvroBatch::begin(const BatchHeader &header) {
   append_long(header_, header.sequence);
   append_long(header_, header.base_time_ns);
   base_time_ns_ = header.base_time_ns;
-  if (base_ == nullptr) allocate(front_size_, size_hint_);
+  if (block_.data == nullptr) allocate(front_size_, size_hint_);
   write_ = segments_begin_;
 }
 
@@ -163,15 +163,15 @@ void AvroBatch::add_segment(uint32_t connection, Direction direction, int64_t po
 
 EncodedBatch AvroBatch::finish() {
   const size_t front = header_.size() + connection_bytes_.size() + 2 * VARINT_BYTES_MAX + 1;
-  if (base_ == nullptr) allocate(front, size_hint_);
-  if (static_cast<size_t>(segments_begin_ - base_) < front) {
-    uint8_t *const old_base = base_;
+  if (block_.data == nullptr) allocate(front, size_hint_);
+  if (static_cast<size_t>(segments_begin_ - block_.data) < front) {
+    BatchBlock old = block_;
     const uint8_t *const old_segments = segments_begin_;
     const size_t segment_bytes = static_cast<size_t>(write_ - segments_begin_);
     allocate(front, segment_bytes + 1);
     std::memcpy(segments_begin_, old_segments, segment_bytes);
     write_ = segments_begin_ + segment_bytes;
-    std::free(old_base);
+    give_block(old);
   }
   if (end_ == write_) grow(1);
   *write_++ = 0; // the end of the array, or the empty array
@@ -200,7 +200,7 @@ EncodedBatch AvroBatch::finish() {
   if (front_size_ < FRONT_BYTES_MIN) front_size_ = FRONT_BYTES_MIN;
 
   EncodedBatch batch;
-  batch.base = std::exchange(base_, nullptr);
+  batch.block = std::exchange(block_, BatchBlock{});
   batch.data = at;
   batch.size = static_cast<size_t>(write_ - at);
   batch.segments = segments_;
@@ -218,22 +218,21 @@ void AvroBatch::reset_counts() {
 }
 
 void AvroBatch::allocate(size_t front, size_t size) {
-  base_ = static_cast<uint8_t *>(std::malloc(front + size));
-  if (base_ == nullptr) std::abort();
-  segments_begin_ = write_ = base_ + front;
-  end_ = segments_begin_ + size;
+  block_ = take_block(front + size);
+  segments_begin_ = write_ = block_.data + front;
+  end_ = block_.data + block_.size;
 }
 
 void AvroBatch::grow(size_t size) {
-  const size_t front = static_cast<size_t>(segments_begin_ - base_);
-  const size_t used = static_cast<size_t>(write_ - base_);
-  size_t capacity = static_cast<size_t>(end_ - base_) * 2;
-  if (capacity < used + size) capacity = used + size;
-  base_ = static_cast<uint8_t *>(std::realloc(base_, capacity));
-  if (base_ == nullptr) std::abort();
-  segments_begin_ = base_ + front;
-  write_ = base_ + used;
-  end_ = base_ + capacity;
+  const size_t front = static_cast<size_t>(segments_begin_ - block_.data);
+  const size_t used = static_cast<size_t>(write_ - block_.data);
+  BatchBlock old = block_;
+  block_ = take_block(std::max(2 * old.size, used + size));
+  std::memcpy(block_.data + front, old.data + front, used - front);
+  give_block(old);
+  segments_begin_ = block_.data + front;
+  write_ = block_.data + used;
+  end_ = block_.data + block_.size;
 }
 
 } // namespace klartext

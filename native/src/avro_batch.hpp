@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "batch_memory.hpp"
+
 namespace klartext {
 
 struct BatchHeader {
@@ -42,9 +44,9 @@ struct BatchConnection {
   std::string_view pod_uid;
 };
 
-// A finished batch: `size` bytes at `data`, inside the allocation `base`, which free_batch() releases on any thread.
+// A finished batch: `size` bytes at `data`, inside `block`, which free_batch() releases on any thread.
 struct EncodedBatch {
-  uint8_t *base = nullptr;
+  BatchBlock block;
   uint8_t *data = nullptr;
   size_t size = 0;
   uint32_t segments = 0;
@@ -86,7 +88,7 @@ class AvroBatch {
 
   size_t size_hint_;
   size_t front_size_;                 // reserve of the next buffer; follows what the last batches needed
-  uint8_t *base_ = nullptr;           // allocation
+  BatchBlock block_;
   uint8_t *segments_begin_ = nullptr; // end of the reserve
   uint8_t *write_ = nullptr;
   uint8_t *end_ = nullptr;
