@@ -32,6 +32,12 @@ var stream = &grpc.StreamDesc{StreamName: "any", ServerStreams: true, ClientStre
 // Answers by the method's name, whatever the service.
 func handle(_ any, s grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(s)
+	if method == "/live.Go/Fail" || method == "/live.Go/Down" {
+		// An answer before the request was read would spare the client to send it.
+		if err := s.RecvMsg(new([]byte)); err != nil {
+			return err
+		}
+	}
 	switch method {
 	case "/live.Go/Fail":
 		return status.Error(codes.NotFound, "no such thing: 100 %")
