@@ -1,10 +1,12 @@
 /** The manifests as `kubectl apply -k` takes them, judged by a real API server, and held against what klartext has. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
+import { readWords } from '../../services/cli/command.js'
+import { COMMANDS } from '../../services/cli/commands/index.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { Cluster, goProgramPath, whyNoCluster } from './cluster.js'
 
@@ -48,6 +50,11 @@ function kubectl(words: readonly string[], input?: string): string {
 const rendered = (overlay: string) => kubectl(['kustomize', join(REPO_ROOT, 'k8s/overlays', overlay)])
 const objects = (overlay: string) => parseAllDocuments(rendered(overlay)).map((each) => each.toJS() as Workload)
 const workloads = (overlay: string) => objects(overlay).filter(({ spec }) => spec?.template !== undefined)
+const ours = (overlay: string) =>
+  workloads(overlay).flatMap(({ spec }) =>
+    spec.template.spec.containers.filter(({ image }) => image.startsWith('klartext:')),
+  )
+
 let cluster: Cluster
 let reach: string[]
 before(async () => {
@@ -70,6 +77,29 @@ for (const overlay of OVERLAYS) {
       [],
     )
     assert.equal(lines.length, objects(overlay).length)
+  })
+
+  test(`${overlay}: each container runs a command that klartext has, with variables that it reads`, {
+    skip,
+  }, async () => {
+    const folder = join(REPO_ROOT, 'services')
+    const source = readdirSync(folder, { recursive: true })
+      .map(String)
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+      .map((name) => readFileSync(join(folder, name), 'utf8'))
+      .join('\n')
+    const containers = ours(overlay)
+    assert.ok(containers.length >= 2)
+    for (const { args = [], env = [] } of containers) {
+      const [name, ...words] = args
+      assert.ok(Object.hasOwn(COMMANDS, name), `klartext has no command ${name}`)
+      readWords(await COMMANDS[name as keyof typeof COMMANDS](), words)
+      for (const { name: variable } of env) assert.match(source, new RegExp(`'${variable}'`), variable)
+    }
+    const settings = objects(overlay).filter(({ metadata }) => metadata.name === 'klartext')
+    const names = settings.flatMap(({ data, stringData }) => Object.keys({ ...data, ...stringData }))
+    assert.ok(names.includes('KAFKA_BROKERS'))
+    for (const name of names) assert.match(source, new RegExp(`'${name}'`), name)
   })
 
   test(`${overlay}: no powers but the capturer's, bounded memory, probes`, { skip }, () => {
