@@ -1,6 +1,6 @@
 // npm test: sets up what it needs, runs every part, ends with one line that sums them up. In CI a skip is a failure.
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { ROOT, setUp } from '../services/cli/setup/setup.mjs'
 
@@ -20,6 +20,19 @@ function files(folder, ending) {
       .filter((name) => existsSync(join(ROOT, relative(join(ROOT, 'dist'), name).replace(/\.js$/, '.ts'))))
       .sort()
   )
+}
+
+/** Unit tests that take seconds: each in a process of its own. The runner goes by name, so that they begin before short.test.mjs. */
+const LONG = /(golden|checkpoint|flow_json)\.test\.js$/
+
+/** A process for each short file costs more than its tests: these share one, by a file that imports them all. */
+function together(paths) {
+  const long = paths.filter((path) => LONG.test(path))
+  const short = paths.filter((path) => !LONG.test(path))
+  if (short.length < 2) return paths
+  const all = join(ROOT, 'dist/short.test.mjs')
+  writeFileSync(all, short.map((path) => `import './${relative(join(ROOT, 'dist'), path)}'\n`).join(''))
+  return [...long, all]
 }
 
 /** Runs test files and adds their counts. Failures and figures (diagnostics) are shown, what passed is not. */
@@ -77,7 +90,7 @@ for (const problem of problems) console.log(`set-up: ${problem}`)
 if (CI) total.fail += problems.length
 
 if (!unitOnly) await runStep('format and lint', join(ROOT, 'node_modules/.bin/biome'), ['ci', '.'])
-await runTests('unit', files('dist/services', '.test.js'), 2)
+await runTests('unit', together(files('dist/services', '.test.js')), 2)
 if (!unitOnly) {
   await runTests('house rules', files('dist/test/house', '.test.js'), 2)
   await runTests('fuzz', files('dist/test/fuzz', '.test.js'), 2)

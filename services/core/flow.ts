@@ -181,5 +181,7 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
 
 /** All columns in an object of its own, for what looks at an object's own properties. */
 export function plainFlow(flow: Flow): Flow {
-  return Object.fromEntries(FLOW_COLUMNS.map(({ name }) => [name, flow[name]])) as unknown as Flow
+  const plain: Record<string, unknown> = {}
+  for (const { name } of FLOW_COLUMNS) plain[name] = flow[name]
+  return plain as unknown as Flow
 }
