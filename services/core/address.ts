@@ -79,8 +79,8 @@ function isPublicV4(address: number): boolean {
 const DOT = 46
 const ZERO = 48
 
-/** Of a dotted address its 32 bits; -1 for other texts. Without an allocation: it is asked for every flow. */
-function v4Number(text: string): number {
+/** Of a dotted address its 32 bits, 0 to 2^32 - 1; -1 for other texts. Without an allocation: it is asked for every flow. */
+export function v4Number(text: string): number {
   let address = 0
   let part = -1
   let parts = 0

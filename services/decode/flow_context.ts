@@ -30,7 +30,10 @@ export class FlowContext extends FlowOrigin {
   scope: Scope | '' = ''
   /** The captured pod, as the view with this number knows it. */
   own: Identity | null = null
-  ownView = -1
+  /** What `nameEnds` has set holds for the view with this number and for flows from the one time to the other, exclusive (µs since 1970). */
+  namedView = -1
+  namedFromUs = 0
+  namedUntilUs = 0
   /** Decoders hand out the same list again for a peer that repeats its headers: the last ones that name nothing twice. */
   requestHeaders: HeaderList = NO_TEXTS
   responseHeaders: HeaderList = NO_TEXTS

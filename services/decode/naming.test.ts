@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { identity } from '../../test/fakes/identities.js'
 import { PodTable } from '../adapters/memory/pod_table.js'
 import { type Identity, STILL_VALID_US } from '../core/pods.js'
+import { Random } from '../core/random.js'
 import { ConnectionInfo } from '../core/segment.js'
 import { FlowContext } from './flow_context.js'
 import { End, nameEnds, scopeOf } from './naming.js'
@@ -73,6 +74,37 @@ test('flows are named by what was known then, also when more is known meanwhile'
   table.put(identity('front', { containers: [{ id: 'c1', name: 'renamed' }] }), 70 * S)
   nameEnds(ends, table.at(), 6 * S)
   assert.equal(ends.client.container, 'renamed')
+})
+
+test('a connection that has long been open is named as a new one, whatever is heard of meanwhile', () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const random = new Random(seed)
+    const table = new PodTable()
+    const second = (count: number) => random.below(count * 2) * (S / 2)
+    const address = () => random.pick(['10.1.0.1', '10.1.0.2', '198.41.0.4', 'fd00::1'])
+    const kept = Array.from({ length: 8 }, (_, i) => {
+      const [clientIp, serverIp] = [address(), address()]
+      const side = random.pick(['client', 'server'] as const)
+      return { cluster: random.pick(['lab', 'other']), side, clientIp, serverIp, containerId: `c${i % 4}` }
+    }).map((more) => ({ more, context: context(more) }))
+    for (let i = 0; i < 300; i++) {
+      const cluster = random.pick(['lab', 'other'])
+      if (random.chance(0.15)) {
+        const validFromUs = Math.floor(second(30) / S) * S
+        const validToUs = random.chance(0.5) ? STILL_VALID_US : validFromUs + second(20)
+        const containers = [{ id: `c${random.below(4)}`, name: `n${i}` }]
+        const key = `p${random.below(12)}`
+        table.put(identity(key, { cluster, addresses: [address()], containers, validFromUs, validToUs }), second(40))
+      }
+      if (random.chance(0.1)) table.follow({ cluster, network: 'n', untilUs: second(60) }, second(40))
+      if (random.chance(0.02)) table.remove(cluster, `p${random.below(12)}`)
+      const { more, context: old } = random.pick(kept)
+      const [view, timeUs, fresh] = [table.at(second(50)), second(60), context(more)]
+      nameEnds(old, view, timeUs)
+      nameEnds(fresh, view, timeUs)
+      assert.deepEqual([old.client, old.server, old.scope], [fresh.client, fresh.server, fresh.scope], `${seed} ${i}`)
+    }
+  }
 })
 
 test('an end that stays the same is the same object', () => {

@@ -47,9 +47,13 @@ export const UNKNOWN_END: End = new End('unknown', null, '', '')
 
 /** Sets the ends of `context` as they were at `timeUs`, as far as `view` knows. */
 export function nameEnds(context: FlowContext, view: PodView | null, timeUs: number): void {
-  if (view !== null && context.ownView !== view.number) {
-    context.ownView = view.number
-    context.own = ownIdentity(context, view)
+  if (view !== null) {
+    const isKnown = context.namedView === view.number
+    if (isKnown && timeUs >= context.namedFromUs && timeUs < context.namedUntilUs) return
+    if (!isKnown) context.own = ownIdentity(context, view)
+    context.namedView = view.number
+    context.namedFromUs = timeUs
+    context.namedUntilUs = Number.POSITIVE_INFINITY
   }
   const client = endOf(context, view, context.captureSide === 'client', context.clientIp, timeUs, context.client)
   const server = endOf(context, view, context.captureSide === 'server', context.serverIp, timeUs, context.server)
@@ -89,6 +93,7 @@ function endOf(
     return unnamed('unknown', container, context.node, before)
   }
   const found = view.byAddress(context.cluster, ip, timeUs)
+  context.namedUntilUs = Math.min(context.namedUntilUs, view.holdsUntilUs)
   if (typeof found !== 'string') {
     // A pod that nobody has told of yet, on the network of its node.
     if (container !== '' && found.kind === 'node') return unnamed('unknown', container, node, before)

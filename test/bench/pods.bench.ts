@@ -1,6 +1,7 @@
 /**
  * The directory with 20 000 pods, and lookups: memory of the process that follows them, time of one lookup by address at a
- * time and by container, beside what a bare Map of texts takes for the same keys.
+ * time and by container, and of what a decode worker does for each flow, beside what a bare Map of texts takes for the same
+ * keys.
  */
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,11 +11,15 @@ import { PodTable } from '../../services/adapters/memory/pod_table.js'
 import { type Identity, STILL_VALID_US } from '../../services/core/pods.js'
 import { Random } from '../../services/core/random.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
+import { ConnectionInfo } from '../../services/core/segment.js'
 import { decodePodRecord, encodeIdentity } from '../../services/core/wire/pods.js'
+import { FlowContext } from '../../services/decode/flow_context.js'
+import { nameEnds } from '../../services/decode/naming.js'
 import { BenchApiServer, podAddress, podContainer } from './pods/api_server.js'
 
 const LOOKUPS = 5_000_000
 const ROUNDS = 5
+const CONNECTIONS = 10_000
 const S = 1_000_000
 const START_US = 1_790_000_000 * S
 /** What is told of a pod until its address, its containers and its service are known. */
@@ -31,7 +36,7 @@ interface Said {
 
 export async function main(words: readonly string[]): Promise<number> {
   const pods = Number(words[0] ?? 20_000)
-  await directory(pods)
+  if (words[1] !== 'lookups') await directory(pods)
   // All is calm; every address has changed hands twice within the hour that is kept.
   for (const lives of [1, 3]) lookups(pods, lives)
   return 0
@@ -159,6 +164,45 @@ function lookups(pods: number, lives: number): void {
   compared('a new view, and by address', (i) =>
     hit(table.at(START_US + 2000 * S).byAddress('bench', addresses[i & 65_535], timeUs)),
   )
+  flows(table, now, random, compared)
+}
+
+/** As a decode worker names flows: a view for each message, both ends of each flow, over many connections at once. */
+function flows(
+  table: PodTable,
+  pods: readonly Identity[],
+  random: Random,
+  compared: (what: string, call: (i: number) => void) => void,
+): void {
+  const contexts = (): FlowContext[] =>
+    Array.from({ length: CONNECTIONS }, (_, i) => {
+      const [client, server] = [random.pick(pods), random.pick(pods)]
+      const info = new ConnectionInfo(BigInt(i))
+      return new FlowContext(
+        Object.assign(info, {
+          cluster: Buffer.from('bench').toString(),
+          side: 'server' as const,
+          clientIp: Buffer.from(client.addresses[0]).toString(),
+          serverIp: Buffer.from(server.addresses[0]).toString(),
+          containerId: Buffer.from(server.containers[0].id).toString(),
+        }),
+        false,
+      )
+    })
+  let fresh: FlowContext[] = []
+  const nameOf = (context: FlowContext, timeUs: number, knownUs: number) => {
+    nameEnds(context, table.at(knownUs), timeUs)
+    if (context.client.kind !== 'pod' || context.server.kind !== 'pod') throw new Error('a flow has no names')
+  }
+  compared(`both ends, ${CONNECTIONS} connections by turns`, (i) => {
+    if (i === 0) fresh = contexts()
+    nameOf(fresh[(i * 7919) % CONNECTIONS], START_US + 1500 * S + i, START_US + 2000 * S + i)
+  })
+  // A table that has just been told something: all is looked up again.
+  compared('the same, the table changed', (i) => {
+    fresh[(i * 7919) % CONNECTIONS].namedView = -1
+    nameOf(fresh[(i * 7919) % CONNECTIONS], START_US + 1500 * S + i, START_US + 2000 * S + i)
+  })
 }
 
 /** ns of this process's time for one call, the middle of some rounds. */
@@ -174,5 +218,5 @@ function timed(call: (i: number) => void): number {
 }
 
 function report(what: string, ns: number, plainNs: number): void {
-  console.log(`  ${what.padEnd(30)} ${ns.toFixed(0).padStart(5)} ns  ${(ns / plainNs).toFixed(1)} times the Map`)
+  console.log(`  ${what.padEnd(42)} ${ns.toFixed(0).padStart(5)} ns  ${(ns / plainNs).toFixed(1)} times the Map`)
 }

@@ -12,12 +12,17 @@ interface Version {
 export class ClusterPods {
   network = ''
   readonly #versions = new Map<string, Version[]>()
-  readonly #byAddress = new LivesIndex()
-  readonly #byContainer = new LivesIndex()
-  readonly #byPod = new LivesIndex()
+  readonly #byAddress = new LivesIndex('addresses')
+  readonly #byContainer = new LivesIndex('texts')
+  readonly #byPod = new LivesIndex('texts')
   /** How far it was followed, and since when that is known; both ascending. Without any it is as if all were known. */
   #untilUs: number[] = []
   #untilKnownUs: number[] = []
+  /** `followedUs` of the last `knownUs`: many lookups ask for the same. NaN where it has to be found anew. */
+  #askedKnownUs = Number.NaN
+  #askedUntilUs = 0
+  /** Of the last answer of `byAddress`: it is the same for all times from the one that was asked for to this one, exclusive. */
+  holdsUntilUs = 0
 
   get size(): number {
     return this.#versions.size
@@ -50,9 +55,9 @@ export class ClusterPods {
   }
 
   #supersede(identity: Identity, untilUs: number): void {
-    for (const address of identity.addresses) this.#byAddress.of(address)?.supersede(identity, untilUs)
-    for (const { id } of identity.containers) this.#byContainer.of(id)?.supersede(identity, untilUs)
-    if (identity.podUid !== '') this.#byPod.of(identity.podUid)?.supersede(identity, untilUs)
+    for (const address of identity.addresses) this.#byAddress.supersede(address, identity, untilUs)
+    for (const { id } of identity.containers) this.#byContainer.supersede(id, identity, untilUs)
+    if (identity.podUid !== '') this.#byPod.supersede(identity.podUid, identity, untilUs)
   }
 
   #unlink(identity: Identity): void {
@@ -68,19 +73,27 @@ export class ClusterPods {
     const before = at === 0 ? 0 : this.#untilUs[at - 1]
     this.#untilKnownUs.splice(at, 0, knownUs)
     this.#untilUs.splice(at, 0, Math.max(before, untilUs))
+    this.#askedKnownUs = Number.NaN
   }
 
   /** How far the cluster was followed, as known at `knownUs`. */
   followedUs(knownUs: number): number {
+    if (knownUs === this.#askedKnownUs) return this.#askedUntilUs
     const known = this.#untilKnownUs
-    if (known.length === 0) return Number.POSITIVE_INFINITY
     const at = upperBound(known, knownUs)
-    return at === 0 ? Number.NEGATIVE_INFINITY : this.#untilUs[at - 1]
+    const before = at === 0 ? Number.NEGATIVE_INFINITY : this.#untilUs[at - 1]
+    this.#askedUntilUs = known.length === 0 ? Number.POSITIVE_INFINITY : before
+    this.#askedKnownUs = knownUs
+    return this.#askedUntilUs
   }
 
   byAddress(address: string, timeUs: number, knownUs: number): Identity | Unnamed {
-    if (timeUs > this.followedUs(knownUs)) return 'unknown'
-    return this.#byAddress.of(address)?.at(timeUs, knownUs) ?? 'nobody'
+    const followedUs = this.followedUs(knownUs)
+    this.holdsUntilUs = Number.POSITIVE_INFINITY
+    if (timeUs > followedUs) return 'unknown'
+    const found = this.#byAddress.at(address, timeUs, knownUs)
+    this.holdsUntilUs = Math.min(this.#byAddress.holdsUntilUs, followedUs)
+    return found
   }
 
   /** Somebody has the address, or had it. */
@@ -89,11 +102,11 @@ export class ClusterPods {
   }
 
   byContainer(id: string, knownUs: number): Identity | null {
-    return this.#byContainer.of(id)?.known(knownUs) ?? null
+    return this.#byContainer.known(id, knownUs)
   }
 
   byPod(uid: string, knownUs: number): Identity | null {
-    return this.#byPod.of(uid)?.known(knownUs) ?? null
+    return this.#byPod.known(uid, knownUs)
   }
 
   remove(key: string): void {
@@ -107,6 +120,7 @@ export class ClusterPods {
     if (unseen > 0) {
       this.#untilKnownUs = this.#untilKnownUs.slice(unseen)
       this.#untilUs = this.#untilUs.slice(unseen)
+      this.#askedKnownUs = Number.NaN
     }
     for (const [key, versions] of this.#versions) {
       while (versions.length > 1 && versions[1].knownUs <= knownUs) this.#unlink((versions.shift() as Version).identity)

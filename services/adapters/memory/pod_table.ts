@@ -30,6 +30,7 @@ export class PodTable implements PodDirectory, PodSink {
 
   follow(followed: Followed, knownUs = 0): void {
     this.#of(followed.cluster).follow(followed, knownUs)
+    this.#changed(knownUs)
   }
 
   remove(cluster: string, key: string): void {
@@ -73,6 +74,7 @@ export class PodTable implements PodDirectory, PodSink {
 
 class TableView implements PodView {
   readonly number: number
+  holdsUntilUs = 0
   readonly #clusters: ReadonlyMap<string, ClusterPods>
   readonly #knownUs: number
 
@@ -90,6 +92,7 @@ class TableView implements PodView {
   byAddress(cluster: string, address: string, timeUs: number): Identity | Unnamed {
     const own = this.#clusters.get(cluster)
     const found = own === undefined ? 'nobody' : own.byAddress(address, timeUs, this.#knownUs)
+    this.holdsUntilUs = own === undefined ? Number.POSITIVE_INFINITY : own.holdsUntilUs
     if (found !== 'nobody') return found
     return this.#elsewhere(own, address, timeUs)
   }
@@ -102,6 +105,7 @@ class TableView implements PodView {
       const isShared = own !== undefined && own.network !== '' && own.network === other.network
       if (other === own || !(isPublic || isShared)) continue
       const there = other.byAddress(address, timeUs, this.#knownUs)
+      this.holdsUntilUs = Math.min(this.holdsUntilUs, other.holdsUntilUs)
       if (there === 'nobody' || (there === 'unknown' && !other.knows(address))) continue
       found = there
       count += 1

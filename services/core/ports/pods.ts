@@ -13,8 +13,13 @@ export interface PodDirectory {
 export type Unnamed = 'nobody' | 'unknown'
 
 export interface PodView {
-  /** Two views with the same number know the same identities. */
+  /** Two views with the same number know the same: they answer alike. */
   readonly number: number
+  /**
+   * Of the last answer of `byAddress` (µs since 1970): it is the same for all times from the one that was asked for to this
+   * one, exclusive. What lives as long as a connection need not be asked for with every flow.
+   */
+  readonly holdsUntilUs: number
   /** Who had the address at that time (µs since 1970), as seen from within `cluster`. */
   byAddress(cluster: string, address: string, timeUs: number): Identity | Unnamed
   /** Whose container this is; ids are never used again, so that no time is needed. */
