@@ -137,13 +137,18 @@ function lose(segments: readonly Segment[], random: Random, seed: number): Loss 
 }
 
 function count(
-  { whole }: Stream,
+  { whole, segments }: Stream,
   seen: Observed,
-  { direction, firstUs, lastUs }: Loss,
+  { direction: captured, firstUs, lastUs }: Loss,
   sums: { changedBefore: number; untouched: number; untouchedKept: number; next: number; nextDecoded: number },
   tell: (what: string) => void,
 ): void {
   const texts = new Set(seen.exchanges.map((exchange) => JSON.stringify(exchange)))
+  // Where the hello says that who spoke first is the server, directions are the other way round.
+  const { clientIp, clientPort } = segments[0].connection
+  const row = whole.connections[0]
+  const turned = row !== undefined && (row.client_ip !== clientIp || row.client_port !== clientPort)
+  const direction = turned ? 1 - captured : captured
   let next: Exchange | null = null
   for (const exchange of whole.exchanges) {
     if (exchange.complete && spanUs(exchange).last < firstUs) {

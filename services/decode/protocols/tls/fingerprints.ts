@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type ClientHello, EXTENSION, highestVersion, type ServerHello } from './hello.js'
+import { isDatagramVersion } from './names.js'
 
 /** Reserved numbers that clients mix in so that servers do not stumble over new ones (RFC 8701). */
 export function isGrease(value: number): boolean {
@@ -38,6 +39,9 @@ const JA4_VERSIONS = new Map([
   [0x0301, '10'],
   [0x0300, 's3'],
   [0x0002, 's2'],
+  [0xfeff, 'd1'],
+  [0xfefd, 'd2'],
+  [0xfefc, 'd3'],
 ])
 
 const COUNT_MAX = 99
@@ -48,7 +52,8 @@ export function ja4(hello: ClientHello): string {
   const extensions = withoutGrease(hello.extensions)
   const version = JA4_VERSIONS.get(highestVersion(hello)) ?? '00'
   const name = hello.extensions.includes(EXTENSION.serverName) ? 'd' : 'i'
-  const readable = `t${version}${name}${count(ciphers)}${count(extensions)}${alpnEnds(hello.alpn[0] ?? '')}`
+  const transport = isDatagramVersion(hello.version) ? 'd' : 't'
+  const readable = `${transport}${version}${name}${count(ciphers)}${count(extensions)}${alpnEnds(hello.alpn[0] ?? '')}`
   const sorted = extensions
     .filter((type) => type !== EXTENSION.serverName && type !== EXTENSION.alpn)
     .map(hex)

@@ -13,6 +13,8 @@ import {
   CLOSE_NOTIFY,
   groupName,
   INTERNAL_ERROR,
+  isModernVersion,
+  protocolName,
   USER_CANCELED,
   versionName,
   versionNumber,
@@ -21,12 +23,12 @@ import { VectorReader } from './reader.js'
 
 const CLIENT_HELLO = 1
 const SERVER_HELLO = 2
+const HELLO_VERIFY_REQUEST = 3
 const CERTIFICATE = 11
 const SERVER_KEY_EXCHANGE = 12
 const SERVER_HELLO_DONE = 14
 
 const SSL_2 = 0x0002
-const TLS_1_3 = 0x0304
 const WARNING = 1
 const FATAL = 2
 /** Of a TLS 1.3 record with nothing but an alert: 2 bytes, their type, and the tag of the cipher (8 or 16 bytes). */
@@ -82,9 +84,9 @@ export class Handshake {
     return this.#version === SSL_2
   }
 
-  /** TLS 1.3 and its drafts: everything behind ServerHello is encrypted, and ChangeCipherSpec says nothing. */
+  /** What follows ServerHello is encrypted. */
   get isModern(): boolean {
-    return this.#version >= TLS_1_3
+    return isModernVersion(this.#version)
   }
 
   message(
@@ -104,6 +106,13 @@ export class Handshake {
         break
       case SERVER_HELLO:
         this.#serverHello(bytes, from, to, whole, startUs)
+        break
+      case HELLO_VERIFY_REQUEST:
+        // A cookie that the client has to bring back (RFC 6347 section 4.2.1). Its version is not the one agreed on.
+        if (direction === TO_CLIENT) {
+          this.#open(startUs, direction)
+          this.#attrs['tls.hello_verify'] = 'true'
+        }
         break
       case CERTIFICATE:
         this.#certificates(direction, bytes, from, to, startUs)
@@ -374,7 +383,7 @@ export class Handshake {
     if (this.#version !== 0) {
       exchange.tlsVersion = versionName(this.#version)
       exchange.l7Version = versionNumber(this.#version)
-      attrs['tls.protocol.name'] = this.#version < 0x301 ? 'ssl' : 'tls'
+      attrs['tls.protocol.name'] = protocolName(this.#version)
       attrs['tls.protocol.version'] = exchange.l7Version
     }
     // Where something is missing it may have been just that.

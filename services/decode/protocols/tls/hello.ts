@@ -1,6 +1,7 @@
 /** ClientHello and ServerHello (RFC 8446 section 4.1, RFC 5246 section 7.4.1), as far as they tell who speaks what. */
 
 import { isGrease } from './fingerprints.js'
+import { isDatagramVersion } from './names.js'
 import { VectorReader } from './reader.js'
 
 /** Lists longer than this are cut, and nothing is worked out from them: no client offers so much. */
@@ -65,6 +66,8 @@ export function readClientHello(bytes: Buffer, from: number, to: number, whole: 
   hello.version = input.uint(2)
   input.skip(32)
   hello.sessionId = hex(input.vector(1))
+  // The cookie of a HelloVerifyRequest comes back here.
+  if (isDatagramVersion(hello.version)) input.vector(1)
   const ciphers = input.vector(2)
   hello.ciphers = ciphers.numbers(2, LIST_MAX)
   if (ciphers.left > 0) hello.whole = false
@@ -190,6 +193,12 @@ function hex(part: VectorReader): string {
 /** The highest version that the client speaks. */
 export function highestVersion(hello: ClientHello): number {
   let highest = 0
-  for (const version of hello.supportedVersions) if (!isGrease(version) && version > highest) highest = version
+  for (const version of hello.supportedVersions) {
+    if (!isGrease(version) && (highest === 0 || isNewer(version, highest))) highest = version
+  }
   return highest === 0 ? hello.version : highest
+}
+
+function isNewer(version: number, than: number): boolean {
+  return isDatagramVersion(version) ? version < than : version > than
 }

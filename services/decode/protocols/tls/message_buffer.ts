@@ -6,7 +6,7 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import { startsMessage } from './record.js'
 
 /** Kept of one message: a ClientHello takes 2 KiB, and the first certificate of a chain is what is read of Certificate. */
-const MESSAGE_BYTES_MAX = 32 * 1024
+export const MESSAGE_BYTES_MAX = 32 * 1024
 const HEADER_BYTES = 4
 
 export interface MessageSink {

@@ -1,6 +1,6 @@
 /** Versions, groups and alerts by number. */
 
-/** TLS version as a column value, `''` where it is none. Drafts of 1.3 keep their number: `TLSv1.3-draft23`. */
+/** Version of TLS or DTLS as a column value, `''` where it is none. Drafts of 1.3 keep their number: `TLSv1.3-draft23`. */
 export function versionName(version: number): string {
   const known = VERSIONS.get(version)
   if (known !== undefined) return known
@@ -11,17 +11,39 @@ export function versionName(version: number): string {
 
 const VERSIONS = new Map([
   [0x0002, 'SSLv2'],
+  [0x0100, 'DTLSv1.0'],
   [0x0300, 'SSLv3'],
   [0x0301, 'TLSv1.0'],
   [0x0302, 'TLSv1.1'],
   [0x0303, 'TLSv1.2'],
   [0x0304, 'TLSv1.3'],
+  [0xfefc, 'DTLSv1.3'],
+  [0xfefd, 'DTLSv1.2'],
+  [0xfeff, 'DTLSv1.0'],
 ])
+
+/** DTLS 1.0 as OpenSSL before 0.9.8f said it, and some gateways still do. */
+const BEFORE_STANDARD = 0x0100
+
+/** DTLS counts down from 1.0 = 0xfeff. */
+export function isDatagramVersion(version: number): boolean {
+  return version >> 8 === 0xfe || version === BEFORE_STANDARD
+}
+
+/** TLS 1.3 and its drafts, DTLS 1.3: everything behind ServerHello is encrypted, and ChangeCipherSpec says nothing. */
+export function isModernVersion(version: number): boolean {
+  return isDatagramVersion(version) ? version === 0xfefc : version >= 0x0304
+}
 
 /** `1.2` of `TLSv1.2`. */
 export function versionNumber(version: number): string {
   const name = versionName(version)
   return name.slice(name.indexOf('v') + 1)
+}
+
+export function protocolName(version: number): 'ssl' | 'tls' | 'dtls' {
+  if (isDatagramVersion(version)) return 'dtls'
+  return version < 0x301 ? 'ssl' : 'tls'
 }
 
 /** IANA registry "TLS Supported Groups": what is in use. */

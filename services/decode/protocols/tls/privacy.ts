@@ -21,6 +21,7 @@ export const TLS_PRIVACY: Privacy = {
     'tls.curve',
     'tls.established',
     'tls.hello_retry',
+    'tls.hello_verify',
     'tls.next_protocol',
     'tls.protocol.name',
     'tls.protocol.version',

@@ -9,6 +9,9 @@ export const ALERT = 21
 export const HANDSHAKE = 22
 export const APPLICATION_DATA = 23
 export const HEARTBEAT = 24
+/** Of DTLS only: with a connection id whose length just the two ends know (RFC 9146), and acknowledgements (RFC 9147). */
+export const TLS12_CID = 25
+export const ACK = 26
 
 export const RECORD_HEADER_BYTES = 5
 /** 2^14, and what ciphers may add (RFC 5246 section 6.2.3). */

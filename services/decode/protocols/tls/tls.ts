@@ -1,6 +1,7 @@
 /**
  * TLS of connections that stay encrypted: one flow per handshake, from what is in clear of it (RFC 8446, RFC 5246, RFC 6101
- * for SSL 3.0, and hellos in the form of SSL 2.0). Records behind the handshake are passed over by length.
+ * for SSL 3.0, and hellos in the form of SSL 2.0). Records behind the handshake are passed over by length. Over datagrams it
+ * is DTLS, with a decoder of its own.
  *
  *     connection = record*            record = type(1) version(2) length(2) fragment
  *     fragments of type handshake, one behind the other = message*
@@ -22,6 +23,8 @@ import {
 } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { beginsDatagramHello, looksLikeDatagram, probeDatagram, saysDatagramServer } from './datagram_probe.js'
+import { DtlsDecoder } from './dtls.js'
 import { Handshake } from './handshake.js'
 import { MessageBuffer, type MessageSink } from './message_buffer.js'
 import { TLS_PRIVACY } from './privacy.js'
@@ -31,13 +34,17 @@ import * as ssl2 from './ssl2.js'
 
 export const tls: Protocol = {
   name: 'tls',
-  transports: ['tcp', 'unix'],
+  transports: ['tcp', 'unix', 'udp'],
   encrypted: true,
   privacy: { tls: TLS_PRIVACY },
-  probe: (head: Cursor): Verdict => probeRecords(head),
-  turned: (head: Cursor, direction: Direction) => tellsEnd(head) && saysServer(head) === (direction === TO_SERVER),
-  begins: beginsClientHello,
-  open: (out: ExchangeSink, _begin: Begin): Decoder => new TlsDecoder(out),
+  probe: (head: Cursor): Verdict => (looksLikeDatagram(head) ? probeDatagram(head) : probeRecords(head)),
+  turned(head: Cursor, direction: Direction): boolean {
+    if (looksLikeDatagram(head)) return saysDatagramServer(head) === (direction === TO_SERVER)
+    return tellsEnd(head) && saysServer(head) === (direction === TO_SERVER)
+  },
+  begins: (segment) => beginsClientHello(segment) || beginsDatagramHello(segment),
+  open: (out: ExchangeSink, { transport }: Begin): Decoder =>
+    transport === 'udp' ? new DtlsDecoder(out) : new TlsDecoder(out),
 }
 
 const STATE_VERSION = 1
