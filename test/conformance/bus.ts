@@ -303,6 +303,28 @@ export function busConformance(makeBus: () => Promise<Bus>, { patienceMs }: Conf
       await stranger.close()
     })
 
+    test('a commit of what was in hand before does not slip into a new assignment of several topics', async () => {
+      const names = [await topic(1), await topic(1)]
+      const group = fresh('group')
+      const consumer = await bus.consumer(group)
+      const inputs = names.map((name) => ({ topic: name, partition: 0 }))
+      let refused = 0
+      for (const name of names) {
+        await consumer.subscribe(name, async () => {
+          // Its own may be committed now; the other one's subscriber may not have heard of the assignment yet.
+          await consumer.commit({ topic: name, partition: 0 }, 1n, '')
+          if (name === names[1]) return
+          await assert.rejects(consumer.commit(inputs[1], 7n, 'late'), hasCode('FENCED'))
+          refused += 1
+        })
+      }
+      for (const until = Date.now() + patienceMs; refused === 0 && Date.now() < until; ) await consumer.poll(MB, 50)
+      assert.ok(refused > 0)
+      assert.deepEqual(await consumer.committed(inputs[1]), { offset: 1n, metadata: '' })
+      await consumer.commit(inputs[1], 2n, '')
+      await consumer.close()
+    })
+
     test('seek, pause and resume', async () => {
       const name = await topic(2)
       const producer = await bus.producer()

@@ -29,6 +29,8 @@ export class KafkaConsumer implements BusConsumer {
   #assigned: Partitions | null = null
   /** Of what was handed to them; -1: nothing, as while the group is being divided. */
   #generation = -1
+  /** Topics whose subscriber knows the newest assignment: what is in hand of the others belongs to an earlier one. */
+  readonly #told = new Set<string>()
   #closed = false
 
   constructor(client: KafkaClient, groupId: string) {
@@ -78,6 +80,7 @@ export class KafkaConsumer implements BusConsumer {
     // What was assigned stays known (it may be paused and sought), but nothing of it is delivered or committed any more.
     this.#generation = -1
     this.#assigned = null
+    this.#told.clear()
     this.#joining = this.#member
       .join()
       .then(
@@ -111,7 +114,10 @@ export class KafkaConsumer implements BusConsumer {
       }
     }
     this.#fetcher.assign(offsets)
-    for (const [topic, onAssigned] of this.#subscriptions) await onAssigned(assigned[topic] ?? [])
+    for (const [topic, onAssigned] of this.#subscriptions) {
+      this.#told.add(topic)
+      await onAssigned(assigned[topic] ?? [])
+    }
     this.#assigned = null
     this.#generation = generation
   }
@@ -157,11 +163,11 @@ export class KafkaConsumer implements BusConsumer {
     this.#check()
     checkMetadata(metadata)
     const { topic, partition } = input
-    if (this.#joining !== null || !this.#member.isIn || this.#generation !== this.#member.generation) {
-      // Within onAssigned the new generation counts already.
-      if (this.#assigned === null || this.#joining !== null) {
-        throw new KlartextError('FENCED', `the group ${this.#groupId} is being divided anew: poll again`)
-      }
+    const isDivided = this.#member.isIn && this.#generation === this.#member.generation
+    // Within onAssigned the new generation counts already.
+    const isBeingTold = this.#assigned !== null && this.#told.has(topic)
+    if (this.#joining !== null || !(isDivided || isBeingTold)) {
+      throw new KlartextError('FENCED', `the group ${this.#groupId} is being divided anew: poll again`)
     }
     if (!this.#fetcher.has(input)) {
       throw new KlartextError('FENCED', `${topic}/${partition} belongs to another consumer of ${this.#groupId}`)

@@ -23,6 +23,8 @@ export class MemoryConsumer implements BusConsumer {
   /** Of the assignment this member knows; -1: none yet. */
   #generation = -1
   #positions: Position[] = []
+  /** Topics whose subscriber knows that assignment: what is in hand of the others belongs to an earlier one. */
+  readonly #told = new Set<string>()
   /** Where the next poll starts, so that a busy partition does not starve the others. */
   #turn = 0
   #closed = false
@@ -80,7 +82,9 @@ export class MemoryConsumer implements BusConsumer {
         }
       }
       this.#generation = generation
+      this.#told.clear()
       for (const [topic, { onAssigned }] of this.#subscriptions) {
+        this.#told.add(topic)
         const partitions = this.#positions.filter(({ input }) => input.topic === topic)
         await onAssigned(partitions.map(({ input }) => input.partition))
       }
@@ -133,7 +137,8 @@ export class MemoryConsumer implements BusConsumer {
     this.#check()
     checkMetadata(metadata)
     this.#bus.log(input.topic, input.partition)
-    if (!this.#group.seen(this.#member, this.#bus.nowMs()) || this.#generation !== this.#group.generation) {
+    const isIn = this.#group.seen(this.#member, this.#bus.nowMs()) && this.#generation === this.#group.generation
+    if (!isIn || !this.#told.has(input.topic)) {
       throw fenced(`the group ${this.#group.id} has moved on to another generation: poll again`)
     }
     if (!this.#group.assigned(this.#member, input.topic).includes(input.partition)) {

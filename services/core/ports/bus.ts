@@ -108,7 +108,7 @@ export interface BusConsumer {
   /**
    * Commits outside a transaction. Throws `FENCED` when the partition now belongs to another member, and when the group is
    * divided anew before the commit has come through: it belongs to the assignment in which it was asked for, and whoever has
-   * read the offset in a later one will never see it change.
+   * read the offset in a later one will never see it change. A new assignment begins, topic by topic, with `onAssigned`.
    */
   commit(input: TopicPartition, offset: bigint, metadata: string): Promise<void>
   close(): Promise<void>
