@@ -1,4 +1,5 @@
 /** A connection as bytes and back: what another worker needs to go on where this one stopped. Versioned as a whole. */
+import { NewerSchemaError } from '../core/errors.js'
 import { Exchange } from '../core/exchange.js'
 import type { Handover } from '../core/protocol.js'
 import type { UndecodedReason } from '../core/rows.js'
@@ -50,6 +51,12 @@ export interface RestoredConnection {
   readonly connection: Connection
   readonly protocol: string
   readonly decoderState: Buffer
+}
+
+/** Throws NewerSchemaError for what a newer klartext saved: it would go on with it, and so must this one or wait. */
+export function checkVersion(bytes: Buffer): void {
+  const version = new StateReader(bytes).u8()
+  if (version > VERSION) throw new NewerSchemaError('the state of a connection has version', version, VERSION)
 }
 
 /** null where the bytes are of another version or damaged. The decoder is still to be made. */

@@ -6,7 +6,7 @@ import { MemoryBus } from '../adapters/memory/bus.js'
 import { PodTable } from '../adapters/memory/pod_table.js'
 import type { Identity } from '../core/pods.js'
 import { createTopics, TOPICS } from '../core/topics.js'
-import { encodeFollowed, encodeIdentity, podKey } from '../core/wire/pods.js'
+import { encodeFollowed, encodeIdentity, POD_SCHEMA_ID, podKey } from '../core/wire/pods.js'
 import { PodFeed } from './pod_feed.js'
 
 const S = 1_000_000
@@ -26,6 +26,11 @@ async function world() {
     pass: (seconds: number) => clock.advance(seconds * 1000),
     put: (one: Identity) => send(podKey('lab', one.key), encodeIdentity(one)),
     drop: (key: string) => send(podKey('lab', key), null),
+    newer: (one: Identity) => {
+      const value = encodeIdentity(one)
+      value.writeInt32BE(POD_SCHEMA_ID + 1, 1)
+      return send(podKey('lab', one.key), value)
+    },
     garbage: () => send(podKey('lab', 'x'), Buffer.from('{"kind":"pod"}')),
     follow: (cluster = 'lab') =>
       send(podKey(cluster, ''), encodeFollowed({ cluster, network: '', untilUs: clock.nowUs() })),
@@ -120,4 +125,17 @@ test('what is long past is dropped, and read again for whoever comes with old me
   pass(120)
   await feed.step()
   assert.equal(table.size, 1)
+})
+
+test('what a newer directory wrote is not passed over: names stay as they are', async () => {
+  const { at, put, newer, feed: make } = await world()
+  const { feed, table } = make()
+  await put(identity('a', { addresses: ['10.1.0.1'] }))
+  await newer(identity('b', { addresses: ['10.1.0.2'] }))
+  await put(identity('c', { addresses: ['10.1.0.3'] }))
+  for (let i = 0; i < 2; i++) await assert.rejects(feed.step(), { code: 'SCHEMA_NEWER' })
+  assert.equal(feed.unreadable, 0)
+  const named = (address: string) => table.at(at(1)).byAddress('lab', address, at(1))
+  assert.equal((named('10.1.0.1') as Identity).name, 'a')
+  assert.equal(named('10.1.0.3'), 'nobody')
 })

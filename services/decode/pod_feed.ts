@@ -2,7 +2,7 @@
  * Follows klartext.pods: the whole topic at the start, then what comes. A record is known since the time that the broker gave
  * it. What a directory says of how far it has come says also that all it told before has been read.
  */
-import { KlartextError } from '../core/errors.js'
+import { KlartextError, NewerSchemaError } from '../core/errors.js'
 import type { Bus, BusRecord } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { PodDirectory, PodSink } from '../core/ports/pods.js'
@@ -129,7 +129,8 @@ export class PodFeed implements Names {
           this.#toldUs.set(followed.cluster, Math.max(this.#toldUs.get(followed.cluster) ?? 0, knownUs))
         }
       } catch (error) {
-        if (!(error instanceof KlartextError)) throw error
+        // What a newer directory wrote is not passed over: names stay as they are until a newer klartext reads on.
+        if (!(error instanceof KlartextError) || error instanceof NewerSchemaError) throw error
         this.unreadable += 1
       }
       if (this.records % EXPIRE_RECORDS === 0) pods.expire(this.#keptUs)

@@ -8,7 +8,7 @@ import type { Bus, BusProducer } from '../core/ports/bus.js'
 import { ApiError } from '../core/ports/kubernetes.js'
 import { Random } from '../core/random.js'
 import { createTopics, TOPICS } from '../core/topics.js'
-import { decodePodRecord, type PodRecord } from '../core/wire/pods.js'
+import { decodePodRecord, encodeFollowed, POD_SCHEMA_ID, type PodRecord, podKey } from '../core/wire/pods.js'
 import { DirectoryService } from './service.js'
 
 const START_US = 1_790_000_000_000_000
@@ -106,6 +106,20 @@ class World {
     return last
   }
 }
+
+test('what a newer directory has told of this cluster is not told anew by an older one', async () => {
+  const world = new World()
+  const value = encodeFollowed({ cluster: 'lab', network: '', untilUs: 1 })
+  value.writeInt32BE(POD_SCHEMA_ID + 1, 1)
+  await world.start()
+  await world.stop()
+  const producer = await world.bus.producer()
+  await producer.send(TOPICS.pods, 0, [{ key: podKey('other', ''), value }])
+  await world.start()
+  await world.stop()
+  await producer.send(TOPICS.pods, 0, [{ key: podKey('lab', ''), value }])
+  await assert.rejects(world.start(), { code: 'SCHEMA_NEWER' })
+})
 
 test('identities, and after them how far the cluster was followed; nothing twice', async () => {
   const world = new World()

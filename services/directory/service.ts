@@ -2,6 +2,7 @@
  * The directory as a process: goes on where the one before it stopped, follows the cluster, publishes. Two at once do no harm:
  * they say the same.
  */
+import { NewerSchemaError } from '../core/errors.js'
 import type { Identity } from '../core/pods.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
@@ -55,7 +56,7 @@ export class DirectoryService {
     })
   }
 
-  /** Reads back what was told before. */
+  /** Reads back what was told before. Throws NewerSchemaError where a newer directory has told it. */
   async start(): Promise<void> {
     const newest = new Map<string, Identity>()
     let followedUs = 0
@@ -71,7 +72,8 @@ export class DirectoryService {
           const record = decodePodRecord(value)
           if (record.type === 'identity') newest.set(at.key, record.identity)
           else followedUs = Math.max(followedUs, record.followed.untilUs)
-        } catch {
+        } catch (error) {
+          if (error instanceof NewerSchemaError) throw error
           this.unreadable += 1
         }
       }

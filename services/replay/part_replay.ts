@@ -4,7 +4,7 @@
  * blocks behind it once more, under the same tokens: each row is stored once.
  */
 import { setImmediate } from 'node:timers/promises'
-import { KlartextError } from '../core/errors.js'
+import { KlartextError, NewerSchemaError } from '../core/errors.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { PodDirectory } from '../core/ports/pods.js'
 import type { LogPiece, SegmentLog } from '../core/ports/segment_log.js'
@@ -104,7 +104,10 @@ export class PartReplay {
     this.#pipeline.restore(found.clock, found.entries)
   }
 
-  /** Until all of the part is stored. Throws `ABORTED` when the signal says so, and what the store or log refuses for good. */
+  /**
+   * Until all of the part is stored. Throws `ABORTED` when the signal says so, NewerSchemaError where a newer capturer has
+   * written segments, and what the store or log refuses for good.
+   */
   static async run(options: PartReplayOptions, replay: Replay, part: ReplayPart, signal: AbortSignal): Promise<void> {
     const { registry, log } = options
     const { id, generation } = replay
@@ -176,7 +179,7 @@ export class PartReplay {
         this.#pipeline.push(this.#filter.segments(segments), log.isBus ? position : -1, this.#filter.knownUs)
       }
     } catch (error) {
-      if (!(error instanceof KlartextError)) throw error
+      if (!(error instanceof KlartextError) || error instanceof NewerSchemaError) throw error
       row.unreadable += 1
       metrics.unreadable += 1
     }

@@ -16,6 +16,7 @@ import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
 import { Random } from '../../services/core/random.js'
 import type { ReplayFilter, ReplayRequest } from '../../services/core/replay.js'
 import { createTopics } from '../../services/core/topics.js'
+import { SEGMENT_FORMAT_VERSION } from '../../services/core/wire/segment_batch.js'
 import { FlowDiff, IGNORED_COLUMNS } from '../../services/replay/diff.js'
 import { flowCondition } from '../../services/replay/filter.js'
 import { type Replay, ReplayRegistry } from '../../services/replay/registry.js'
@@ -104,6 +105,30 @@ test('what is replayed is what was decoded live, flow by flow and connection by 
   assert.ok(unreadable > 0, 'the traffic has messages that are none')
   assert.equal(flows, (await rows(store, names.flows)).length)
   assert.equal(joined, 0)
+})
+
+test('segments of a newer capturer fail the replay and say so: they are not left out', async () => {
+  const path = join(folder, 'newer.ktseg')
+  // The next format version, as a zig-zag number.
+  const newer = Buffer.from([2 * (SEGMENT_FORMAT_VERSION + 1), 0, 0, 0])
+  writeArchive(path, [...timedTraffic(4, 5, 1, START_US, SPAN_US), { partition: 0, value: newer, timeUs: START_US }])
+  const errors: string[] = []
+  const newerLog = new ArchiveSegmentLog(path)
+  const queue = new LocalJobs(() => {})
+  const worker = replayWorker(
+    store,
+    queue,
+    () => newerLog,
+    (error) => errors.push((error as Error).message),
+  )
+  await worker.start()
+  const { replay } = await submitReplay(ask({ archive: path }), newerLog, registry, queue)
+  await until('the replay is over', async () => (await registry.get(replay.id)).state !== 'open')
+  await worker.stop()
+  const { state, error } = await registry.get(replay.id)
+  assert.equal(state, 'failed')
+  assert.match(error, /^a segment batch has format version \d+, this klartext knows up to \d+: update it first$/)
+  assert.equal(errors.length, 1)
 })
 
 test('a window and filters keep what the same condition keeps of the live flows', async () => {

@@ -85,3 +85,14 @@ test('foreign, cut and damaged messages are refused, whatever the bytes', () => 
     }
   }
 })
+
+test('what a newer directory wrote is told apart from what is no pod message', () => {
+  const newer = encodeIdentity(identity('a', {}))
+  newer.writeInt32BE(POD_SCHEMA_ID + 1, 1)
+  assert.throws(() => decodePodRecord(newer), {
+    code: 'SCHEMA_NEWER',
+    message: `a pod message has schema ${POD_SCHEMA_ID + 1}, this klartext knows up to ${POD_SCHEMA_ID}: update it first`,
+  })
+  newer.writeInt32BE(POD_SCHEMA_ID + 100, 1)
+  assert.throws(() => decodePodRecord(newer), { code: 'BAD_POD' })
+})

@@ -1,7 +1,7 @@
 /** Messages of klartext.pods: Confluent's frame around the Avro of schemas/avro/pod.avsc. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { KlartextError } from '../errors.js'
+import { KlartextError, NewerSchemaError } from '../errors.js'
 import type { Followed, Identity, IdentityContainer, IdentityKind } from '../pods.js'
 import { REPO_ROOT } from '../repo_root.js'
 import { SharedTexts } from '../shared_texts.js'
@@ -13,6 +13,8 @@ export const POD_SCHEMA_ID = 3
 export const POD_SCHEMA_TEXT: string = readFileSync(join(REPO_ROOT, 'schemas/avro/pod.avsc'), 'utf8')
 
 const FRAME_BYTES = 5
+/** So many to come are believed to be schemas; beyond them it is some other message. */
+const NEWER_SCHEMAS_MAX = 9
 const FRAME = Buffer.from([0, 0, 0, 0, POD_SCHEMA_ID])
 const KINDS: ReadonlySet<string> = new Set<IdentityKind>(['pod', 'service', 'node', 'namespace'])
 const CLUSTER = 'cluster'
@@ -101,11 +103,14 @@ function list<T>(out: AvroOutput, items: readonly T[], write: (item: T) => void)
 
 const shared = new SharedTexts()
 
-/** Throws KlartextError `BAD_POD` for what is not one whole record in the known schema. */
+/** Throws KlartextError `BAD_POD` for what is not one whole record in the known schema, NewerSchemaError for one to come. */
 export function decodePodRecord(bytes: Buffer): PodRecord {
   if (bytes.length < FRAME_BYTES || bytes[0] !== 0)
     throw new KlartextError('BAD_POD', 'a pod message has no schema frame')
   const id = bytes.readInt32BE(1)
+  if (id > POD_SCHEMA_ID && id <= POD_SCHEMA_ID + NEWER_SCHEMAS_MAX) {
+    throw new NewerSchemaError('a pod message has schema', id, POD_SCHEMA_ID)
+  }
   if (id !== POD_SCHEMA_ID) {
     throw new KlartextError('BAD_POD', `a pod message has schema ${id}, this reader knows ${POD_SCHEMA_ID}`)
   }
