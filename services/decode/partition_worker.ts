@@ -19,6 +19,7 @@ import type { CoverageRow } from '../core/rows.js'
 import { StateReader, StateWriter } from '../core/state.js'
 import { TOPICS } from '../core/topics.js'
 import type { Accounting } from './accounting.js'
+import { checkVersion } from './checkpoint.js'
 import { Inbox, type Message } from './inbox.js'
 import type { WorkerMetrics } from './metrics.js'
 import type { Names } from './names.js'
@@ -106,6 +107,8 @@ export class PartitionWorker {
   static async take(options: PartitionOptions, consumer: BusConsumer, partition: number): Promise<PartitionWorker> {
     const { bus, group } = options
     const input = { topic: TOPICS.segments, partition }
+    // A connection has one number in all topics: what comes out of this partition goes into the same one of those.
+    for (const topic of [TOPICS.flows, TOPICS.connections]) await bus.endOffset(topic, partition)
     const producer = await bus.producer({ transactionalId: `${group}-${partition}` })
     let next = await committedNext(consumer, input)
     let state = await readState(bus, partition, next)
@@ -331,7 +334,7 @@ interface State {
 
 /**
  * The newest value of each key. State and offset were committed together, so that they agree; where an operator has moved
- * the offset they do not, and the state is of no use: connections go on as if joined mid-way.
+ * the offset they do not, and the state is of no use: connections go on as if joined mid-way. Throws NewerSchemaError.
  */
 async function readState(bus: Bus, partition: number, next: bigint): Promise<State> {
   const newest = new Map<string, BusRecord>()
@@ -347,7 +350,10 @@ async function readState(bus: Bus, partition: number, next: bigint): Promise<Sta
   const clock = newest.get(clockKey)
   newest.delete(clockKey)
   const state = clock === undefined ? null : new StateReader(clock.value)
-  const fits = state !== null && state.u8() === CLOCK_VERSION && state.bigint() === next
+  const version = state?.u8() ?? 0
+  if (version > CLOCK_VERSION) throw new NewerSchemaError('klartext.state has version', version, CLOCK_VERSION)
+  for (const { value } of newest.values()) checkVersion(value)
+  const fits = state !== null && version === CLOCK_VERSION && state.bigint() === next
   if (!fits) {
     return { clock: [], entries: [], foreign: [...newest.values()].map(({ key }) => key as Buffer) }
   }

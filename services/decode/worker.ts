@@ -42,7 +42,7 @@ export class DecodeWorker {
   readonly metrics = new WorkerMetrics()
   readonly #partitions = new Map<number, PartitionWorker>()
   /** Assigned, but could not be taken, or failed: to be taken again. */
-  readonly #broken = new Set<number>()
+  readonly #broken = new Map<number, Error>()
   readonly #paused = new Set<number>()
   #consumer: BusConsumer | null = null
   #joined = false
@@ -97,7 +97,8 @@ export class DecodeWorker {
     for (const { blocked, partition } of this.#partitions.values()) {
       if (blocked !== null) return `partition ${partition}: ${blocked.message}`
     }
-    return this.#broken.size === 0 ? null : `partitions ${[...this.#broken].join(', ')} could not be taken over yet`
+    for (const [partition, { message }] of this.#broken) return `partition ${partition} is not taken yet: ${message}`
+    return null
   }
 
   async #stillOurs(worker: PartitionWorker): Promise<boolean> {
@@ -125,7 +126,7 @@ export class DecodeWorker {
       this.#partitions.set(partition, await PartitionWorker.take(options, consumer, partition))
       this.metrics.takeovers += 1
     } catch (error) {
-      this.#broken.add(partition)
+      this.#broken.set(partition, error as Error)
       consumer.pause({ topic: TOPICS.segments, partition })
       this.#retryAt = this.#nowMs + RETRY_MS
       this.#report(error)
@@ -180,7 +181,7 @@ export class DecodeWorker {
       retaken.add(partition)
     }
     if (this.#broken.size === 0 || this.#nowMs < this.#retryAt) return retaken
-    for (const partition of [...this.#broken]) {
+    for (const partition of [...this.#broken.keys()]) {
       this.#broken.delete(partition)
       this.#consumer?.resume({ topic: TOPICS.segments, partition })
       await this.#take(partition)

@@ -38,7 +38,10 @@ export class Sink {
   readonly metrics = new SinkMetrics()
   readonly #partitions = new Map<string, PartitionSink>()
   /** Assigned, but could not be taken, or failed: to be taken again. */
-  readonly #broken = new Map<string, { readonly target: SinkTable; readonly partition: number }>()
+  readonly #broken = new Map<
+    string,
+    { readonly target: SinkTable; readonly partition: number; readonly error: Error }
+  >()
   readonly #paused = new Set<string>()
   #consumer: BusConsumer | null = null
   /** Topics of which it is known what is ours. */
@@ -95,7 +98,8 @@ export class Sink {
     if (this.#joined.size < SINK_TABLES.length) return 'no partitions are assigned yet'
     if (this.trouble !== null) return this.trouble
     for (const [key, { blocked }] of this.#partitions) if (blocked !== null) return `${key}: ${blocked.message}`
-    return this.#broken.size === 0 ? null : `${[...this.#broken.keys()].join(', ')} could not be taken over yet`
+    for (const [key, { error }] of this.#broken) return `${key} is not taken yet: ${error.message}`
+    return null
   }
 
   /** What lag is measured by. */
@@ -141,7 +145,7 @@ export class Sink {
     } catch (error) {
       if ((error as { code?: string }).code === 'BAD_INTENT') throw error
       consumer.pause({ topic: target.topic, partition })
-      this.#broken.set(key, { target, partition })
+      this.#broken.set(key, { target, partition, error: error as Error })
       this.#retryAt = this.#nowMs + RETRY_MS
       this.#report(error)
     }

@@ -156,7 +156,13 @@ export class KafkaClient {
 
   /** Node that leads the partition. Throws `UNKNOWN_PARTITION`, or what `retry` tries again. */
   async leaderId(topic: string, partition: number): Promise<string> {
-    const found = (await this.#metadata(topic)).find(({ partitionId }) => partitionId === partition)
+    const find = async () => (await this.#metadata(topic)).find(({ partitionId }) => partitionId === partition)
+    let found = await find()
+    if (found === undefined) {
+      // Topics may be given more partitions.
+      await this.refresh()
+      found = await find()
+    }
     if (found === undefined) {
       throw new KlartextError('UNKNOWN_PARTITION', `the topic ${topic} has no partition ${partition}`)
     }

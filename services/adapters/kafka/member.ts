@@ -24,6 +24,8 @@ const REBALANCE_MS = 30_000
 /** Without a poll for so long the member stops to say that it lives: it hangs, and others do its work. */
 const POLL_MS_MAX = 300_000
 const HEARTBEATS_PER_SESSION = 7
+/** Topics may be given more partitions, which nobody reads until the group is divided anew: its leader looks so often. */
+const COUNTS_MS = 5_000
 
 export class GroupMember {
   readonly #client: KafkaClient
@@ -39,6 +41,9 @@ export class GroupMember {
   #isOut = true
   #heartbeat: NodeJS.Timeout | null = null
   #lastPollMs = Date.now()
+  /** Of the leader: partitions of each topic as the group was divided; of others nothing. */
+  #counts: ReadonlyMap<string, number> = new Map()
+  #countedMs = 0
   #closed = false
 
   constructor(client: KafkaClient, groupId: string, changed: () => void) {
@@ -106,6 +111,7 @@ export class GroupMember {
     })
     this.#memberId = joined.memberId
     this.#generation = joined.generationId
+    this.#counts = new Map()
     const { memberAssignment } = await coordinator.syncGroup({
       groupId,
       generationId: joined.generationId,
@@ -121,6 +127,8 @@ export class GroupMember {
     for (const topic of new Set(subscribers.flatMap(({ topics }) => topics))) {
       counts.set(topic, await this.#client.partitions(topic))
     }
+    this.#counts = counts
+    this.#countedMs = Date.now()
     const assigned = assign(subscribers, (topic) => counts.get(topic) ?? 0)
     return [...assigned].map(([memberId, each]) => ({ memberId, memberAssignment: encodeAssignment(each) }))
   }
@@ -146,6 +154,7 @@ export class GroupMember {
         groupGenerationId: this.#generation,
         memberId: this.#memberId,
       })
+      if (await this.#countsChanged()) this.#joinAnew()
     } catch (error) {
       const type = errorType(error)
       if (['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'].includes(type)) {
@@ -158,11 +167,26 @@ export class GroupMember {
         await this.#client.refresh()
         return
       }
-      if (!this.#mustJoin) {
-        this.#mustJoin = true
-        this.#changed()
-      }
+      this.#joinAnew()
     }
+  }
+
+  #joinAnew(): void {
+    if (this.#mustJoin) return
+    this.#mustJoin = true
+    this.#changed()
+  }
+
+  async #countsChanged(): Promise<boolean> {
+    if (this.#counts.size === 0 || Date.now() - this.#countedMs < COUNTS_MS) return false
+    const counts = this.#counts
+    this.#countedMs = Date.now()
+    await this.#client.refresh()
+    for (const [topic, count] of counts) {
+      const now = await this.#client.partitions(topic).catch(() => count)
+      if (now !== count) return true
+    }
+    return false
   }
 
   /**
