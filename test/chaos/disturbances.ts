@@ -113,7 +113,7 @@ export class Disturbances {
       case 'broker restarts':
         return kafka.restart()
       case 'store':
-        return void process.kill(this.#cluster.enginePid, 'SIGKILL')
+        return signal(await this.#engine(), 'SIGKILL')
       case 'member leaves':
         return this.#later(this.#leave(await this.#member(random.pick(KINDS))))
       case 'member more':
@@ -121,7 +121,7 @@ export class Disturbances {
       case 'member frozen':
         return this.#later(this.#freeze((await this.#member(random.pick(KINDS))).child.pid as number, FROZEN_MS_MAX))
       case 'store frozen':
-        return this.#later(this.#freeze(this.#cluster.enginePid, 2_500))
+        return this.#later(this.#freeze(await this.#engine(), 2_500))
       case 'bus cut':
         return busProxy.cut()
       case 'bus deaf':
@@ -150,6 +150,12 @@ export class Disturbances {
       if (alive.length > 0) return this.#random.pick(alive)
       await sleep(50)
     }
+  }
+
+  /** The pid of the store's engine, which may just be on its way back. */
+  async #engine(): Promise<number> {
+    while (this.#cluster.enginePid === 0) await sleep(50)
+    return this.#cluster.enginePid
   }
 
   async #killMember(kind: Kind): Promise<void> {
@@ -196,7 +202,7 @@ export class Disturbances {
 }
 
 /** It may be gone by now. */
-function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
+function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
   try {
     process.kill(pid, name)
   } catch {}
