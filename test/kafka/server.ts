@@ -1,15 +1,16 @@
 /**
  * A real Apache Kafka for one test or bench: one node in KRaft mode on free ports, its log in a temporary folder, gone with
- * the process that started it however that ends. Three listeners: plain, SASL without TLS (PLAIN and SCRAM), TLS.
+ * the process that started it however that ends. Four listeners: plain, SASL (PLAIN and SCRAM), TLS, and both of these.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
+import { SmallDisk } from '../fakes/small_disk.js'
 import { kafkaLibraries } from './libraries.js'
 import { type KafkaPorts, serverProperties } from './server_properties.js'
 
@@ -26,6 +27,8 @@ export interface KafkaOptions {
   readonly advertisedPort?: number
   /** Lines of server.properties that win over those of server_properties.ts. */
   readonly properties?: Readonly<Record<string, string>>
+  /** Its log lies on a disk of this size that can be filled. */
+  readonly diskMib?: number
 }
 
 export interface TestKafka {
@@ -35,7 +38,13 @@ export interface TestKafka {
   readonly saslBrokers: readonly string[]
   /** TLS; `ca` is the certificate to trust. */
   readonly tlsBrokers: readonly string[]
+  /** SASL within TLS. */
+  readonly saslTlsBrokers: readonly string[]
   readonly ca: string
+  /** With `diskMib`. */
+  readonly disk: SmallDisk | null
+  /** False once it has ended, by itself or not. */
+  readonly runs: boolean
   /** Stops it in order and removes everything. */
   stop(): Promise<void>
   /** Stops it in order if it runs, starts it again: same ports, same log. */
@@ -62,7 +71,9 @@ class KafkaServer implements TestKafka {
   readonly brokers: readonly string[]
   readonly saslBrokers: readonly string[]
   readonly tlsBrokers: readonly string[]
+  readonly saslTlsBrokers: readonly string[]
   ca = ''
+  disk: SmallDisk | null = null
   readonly #libraries: string
   readonly #folder: string
   readonly #ports: KafkaPorts
@@ -79,6 +90,7 @@ class KafkaServer implements TestKafka {
     this.brokers = [`127.0.0.1:${ports.plain}`]
     this.saslBrokers = [`127.0.0.1:${ports.sasl}`]
     this.tlsBrokers = [`127.0.0.1:${ports.tls}`]
+    this.saslTlsBrokers = [`127.0.0.1:${ports.saslTls}`]
     process.on('exit', this.#onExit)
   }
 
@@ -110,7 +122,13 @@ class KafkaServer implements TestKafka {
     ])
     const id = 'a2xhcnRleHQtdGVzdC1rYQ'
     const words = ['kafka.tools.StorageTool', 'format', '-t', id, '-c', this.#configuration, '--standalone', ...scram]
-    await promisify(execFile)('java', [...this.#javaWords(), ...words])
+    if (this.#options.diskMib !== undefined) {
+      const log = join(this.#folder, 'log')
+      mkdirSync(log)
+      this.disk = await SmallDisk.mount(log, this.#options.diskMib)
+    }
+    const [program, ...before] = [...(this.disk?.enter ?? []), 'java']
+    await promisify(execFile)(program, [...before, ...this.#javaWords(), ...words])
   }
 
   get #configuration(): string {
@@ -125,7 +143,8 @@ class KafkaServer implements TestKafka {
 
   async start(): Promise<void> {
     // The kernel kills it when this process dies, even by kill -9.
-    const words = ['--pdeathsig', 'KILL', 'java', ...this.#javaWords(), 'kafka.Kafka', this.#configuration]
+    const java = [...(this.disk?.enter ?? []), 'java', ...this.#javaWords()]
+    const words = ['--pdeathsig', 'KILL', ...java, 'kafka.Kafka', this.#configuration]
     const child = spawn('setpriv', words, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
     this.#errors = []
@@ -162,6 +181,10 @@ class KafkaServer implements TestKafka {
     this.#child = null
   }
 
+  get runs(): boolean {
+    return this.#child !== null
+  }
+
   kill(): Promise<void> {
     return this.#end('SIGKILL')
   }
@@ -180,6 +203,7 @@ class KafkaServer implements TestKafka {
 
   #discard(): void {
     this.#child?.kill('SIGKILL')
+    this.disk?.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }
@@ -204,13 +228,13 @@ async function answers(port: number): Promise<boolean> {
 
 async function freePorts(): Promise<KafkaPorts> {
   const servers = await Promise.all(
-    [0, 1, 2, 3].map(async () => {
+    [0, 1, 2, 3, 4].map(async () => {
       const server = createServer().listen(0, '127.0.0.1')
       await once(server, 'listening')
       return server
     }),
   )
-  const [plain, sasl, tls, controller] = servers.map((server) => (server.address() as { port: number }).port)
+  const [plain, sasl, tls, saslTls, controller] = servers.map((server) => (server.address() as { port: number }).port)
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return { plain, sasl, tls, controller }
+  return { plain, sasl, tls, saslTls, controller }
 }

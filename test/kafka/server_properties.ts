@@ -3,6 +3,7 @@ export interface KafkaPorts {
   readonly plain: number
   readonly sasl: number
   readonly tls: number
+  readonly saslTls: number
   readonly controller: number
 }
 
@@ -20,7 +21,8 @@ export interface ServerPropertiesInput {
 export function serverProperties(input: ServerPropertiesInput): Record<string, string> {
   const { folder, ports, advertisedPort, keystore, user, password } = input
   const at = (name: string, port: number) => `${name}://127.0.0.1:${port}`
-  const clients = [at('PLAIN', ports.plain), at('SASL', ports.sasl), at('TLS', ports.tls)].join(',')
+  const own = [at('PLAIN', ports.plain), at('SASL', ports.sasl), at('TLS', ports.tls)]
+  const clients = [...own, at('SASLTLS', ports.saslTls)].join(',')
   const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule'
   const scram = 'org.apache.kafka.common.security.scram.ScramLoginModule'
   return {
@@ -29,7 +31,8 @@ export function serverProperties(input: ServerPropertiesInput): Record<string, s
     'log.dirs': `${folder}/log`,
     listeners: `${clients},${at('CONTROLLER', ports.controller)}`,
     'advertised.listeners': clients.replace(at('PLAIN', ports.plain), at('PLAIN', advertisedPort)),
-    'listener.security.protocol.map': 'PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map':
+      'PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name': 'PLAIN',
     'controller.listener.names': 'CONTROLLER',
     'controller.quorum.bootstrap.servers': `127.0.0.1:${ports.controller}`,
@@ -37,6 +40,9 @@ export function serverProperties(input: ServerPropertiesInput): Record<string, s
     'listener.name.sasl.plain.sasl.jaas.config': `${plain} required user_${user}="${password}";`,
     'listener.name.sasl.scram-sha-256.sasl.jaas.config': `${scram} required;`,
     'listener.name.sasl.scram-sha-512.sasl.jaas.config': `${scram} required;`,
+    'listener.name.sasltls.plain.sasl.jaas.config': `${plain} required user_${user}="${password}";`,
+    'listener.name.sasltls.scram-sha-256.sasl.jaas.config': `${scram} required;`,
+    'listener.name.sasltls.scram-sha-512.sasl.jaas.config': `${scram} required;`,
     'ssl.keystore.type': 'PEM',
     'ssl.keystore.location': keystore,
     'auto.create.topics.enable': 'false',
