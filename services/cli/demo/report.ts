@@ -11,12 +11,15 @@ const PATHS = `
 SELECT comm AS process, capture_side AS acts_as, method, resource, status_code AS status, round(latency_us / 1000, 2) AS ms
 FROM klartext.flows WHERE protocol = 'http1' ORDER BY cityHash64(resource, comm) LIMIT 6`
 
+/** `detail` is kind, version and the functions that have probes. */
 const LIBRARIES = `
-SELECT state, any(detail) AS library_and_probes, arrayStringConcat(arraySort(groupUniqArrayIf(process, process != '')), ' ') AS processes, any(why) AS reason
+SELECT state, splitByChar('/', path)[-1] AS file, arrayStringConcat(arraySlice(splitByChar(' ', any(detail)), 1, 2), ' ') AS what,
+  length(extractAll(any(detail), '(?:SSL|BIO|ssl)_[A-Za-z_]+')) AS probes,
+  arrayStringConcat(arraySort(groupUniqArrayIf(process, process != '')), ' ') AS processes, any(why) AS reason
 FROM (
   SELECT subject AS path, state, detail, '' AS process, reason AS why FROM klartext.coverage WHERE kind = 'library'
   UNION ALL SELECT detail, if(state = 'covered', 'hooked', 'not_hooked'), '', subject, '' FROM klartext.coverage WHERE kind = 'process'
-) GROUP BY path, state HAVING library_and_probes != '' AND library_and_probes NOT LIKE 'libcrypto%' ORDER BY state, library_and_probes`
+) GROUP BY path, state HAVING what != '' AND what NOT LIKE 'libcrypto%' ORDER BY state, file`
 
 const BYTES = `
 SELECT kind, subject, reason, sum(bytes) AS bytes, sum(count) AS times FROM klartext.coverage
