@@ -11,10 +11,15 @@ export interface Queries {
   close(): Promise<void>
 }
 
+/** Is there anything to be asked? */
+export function isStore(dataDir: string): boolean {
+  return process.env.CLICKHOUSE_URL !== undefined || existsSync(join(dataDir, 'store'))
+}
+
 export async function openQueries(dataDir: string = defaultDataDir()): Promise<Queries> {
   const url = process.env.CLICKHOUSE_URL ?? runningEndpoint(dataDir)
   if (url !== null) return remote(url)
-  if (!existsSync(join(dataDir, 'store'))) {
+  if (!isStore(dataDir)) {
     throw new KlartextError('NO_STORE', `nothing is stored in ${dataDir} yet: run klartext up or klartext demo first`)
   }
   const store = await ChdbStore.open(dataDir)

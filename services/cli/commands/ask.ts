@@ -2,7 +2,8 @@ import { defaultDataDir } from '../../adapters/chdb/store.js'
 import { EXIT, UsageError } from '../../core/errors.js'
 import { type Command, type CommandInput, text, wholeNumber } from '../command.js'
 import { table } from '../output.js'
-import { openQueries, type Queries } from '../query.js'
+import { isStore, openQueries } from '../query.js'
+import { type Question, questionsOfStore, questionsShipped } from '../questions.js'
 import { clickHouseTime, parseTime } from '../time_span.js'
 
 export const ask: Command = {
@@ -37,9 +38,11 @@ async function run(input: CommandInput): Promise<number> {
   const untilMs = parseTime(text(input, 'until') ?? '0s', '--until', nowMs)
   if (sinceMs >= untilMs) throw new UsageError('klartext ask: --since must be before --until')
   const limit = wholeNumber(input, 'limit', 50, 1, LIMIT_MAX)
-  const queries = await openQueries(text(input, 'data') ?? defaultDataDir())
+  const dataDir = text(input, 'data') ?? defaultDataDir()
+  if (name === undefined && !isStore(dataDir)) return list(questionsShipped())
+  const queries = await openQueries(dataDir)
   try {
-    const questions = await listQuestions(queries)
+    const questions = await questionsOfStore(queries)
     if (name === undefined) return list(questions)
     if (!questions.some((question) => question.name === name)) {
       throw new UsageError(`klartext ask: no question "${name}"; klartext ask --list shows them`)
@@ -59,28 +62,10 @@ function formatOf(input: CommandInput): string {
   return input.values.json === true ? 'JSONEachRow' : (text(input, 'format') ?? fallback)
 }
 
-interface Question {
-  readonly name: string
-  readonly comment: string
-}
-
-/** The store itself says which questions it can answer. */
-async function listQuestions(queries: Queries): Promise<Question[]> {
-  const rows = await queries.run(
-    "SELECT substring(name, 5) AS name, comment FROM system.tables WHERE database = 'klartext' AND startsWith(name, 'ask_') ORDER BY name",
-    'JSONEachRow',
-  )
-  return rows
-    .toString('utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Question)
-}
-
 function list(questions: readonly Question[]): number {
   const rows = questions.map(({ name, comment }) => {
-    const [title, detail] = comment.split(': ')
-    return [name, `${title}?`, detail]
+    const colon = comment.indexOf(': ')
+    return [name, `${comment.slice(0, colon)}?`, comment.slice(colon + 2)]
   })
   process.stdout.write(`${table(['question', '', 'answer'], rows)}\n`)
   return EXIT.done
