@@ -1,6 +1,7 @@
 /** `column=value` words as one predicate over flows. */
 import { UsageError } from '../core/errors.js'
-import { FLOW_COLUMNS, type Flow } from '../core/flow.js'
+import type { Flow } from '../core/flow.js'
+import { columnNamed } from './flow_output.js'
 
 const WORD = /^([a-z_0-9]+)(!=|=|~|>|<)(.*)$/s
 
@@ -9,12 +10,11 @@ export function parseFilter(words: readonly string[]): (flow: Flow) => boolean {
     const match = WORD.exec(word)
     if (match === null) throw new UsageError(`"${word}" is no filter; write COLUMN=VALUE, COLUMN~PART or COLUMN>N`)
     const [, name, operator, value] = match
-    const column = FLOW_COLUMNS.find((each) => each.name === name)
-    if (column === undefined) throw new UsageError(`there is no column "${name}"`)
+    const column = columnNamed(name)
     if ((operator === '>' || operator === '<') && Number.isNaN(Number(value))) {
       throw new UsageError(`"${word}" compares with something that is no number`)
     }
-    return test(column.name, operator, value)
+    return test(column, operator, value)
   })
   return (flow) => tests.every((each) => each(flow))
 }

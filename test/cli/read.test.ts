@@ -74,6 +74,35 @@ test('an exchange is one JSON object with all columns', () => {
   assert.equal(flow.complete, 1)
 })
 
+test('chosen columns, as JSON and as tab-separated values with their names', () => {
+  const path = captureFile('columns.pcapng', EXCHANGE)
+  const columns = ['--columns', 'status_code,method,resource']
+  const json = klartext('read', '-q', ...columns, path)
+  assert.equal(json.out, '{"status_code":200,"method":"GET","resource":"/items/42?q=1"}\n')
+  for (const format of ['tsv', 'TSVWithNames']) {
+    const { code, out } = klartext('read', '-q', '--format', format, ...columns, path)
+    assert.equal(code, 0)
+    assert.equal(out, 'status_code\tmethod\tresource\n200\tGET\t/items/42?q=1\n')
+  }
+  const two = klartext('read', '-q', '--format', 'tsv', '--columns', 'method', path, path)
+  assert.equal(two.out, `file\tmethod\n${path}\tGET\n${path}\tGET\n`)
+})
+
+test('a column that there is not is one line with the name that was meant', () => {
+  const asked = ['status', 'recource', 'client.ip', 'METHOD'].map((name) =>
+    klartext('read', '--columns', `ts,${name}`, 'x'),
+  )
+  assert.deepEqual(
+    asked.map(({ code, err }) => [code, err]),
+    [
+      [2, 'there is no column "status"; the nearest is status_code\n'],
+      [2, 'there is no column "recource"; the nearest is resource\n'],
+      [2, 'there is no column "client.ip"; the nearest is client_ip\n'],
+      [2, 'there is no column "METHOD"; the nearest is method\n'],
+    ],
+  )
+})
+
 test('files that are none of ours are one line and exit code 1', () => {
   const cases = [
     file('empty', ''),
@@ -109,6 +138,8 @@ test('wrong usage is one line and exit code 2', () => {
     ['read'],
     ['read', '--nope', 'x'],
     ['read', '--format', 'xml', 'x'],
+    ['read', '--columns', '', 'x'],
+    ['read', '--format', 'table', '--columns', 'ts', 'x'],
     ['nonsense'],
     ['convert', 'x'],
     ['sql'],

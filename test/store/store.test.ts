@@ -11,10 +11,13 @@ import { serveClickHouseHttp } from '../../services/adapters/chdb/http_server.js
 import { ChdbStore } from '../../services/adapters/chdb/store.js'
 import { readMigrations } from '../../services/adapters/clickhouse/migrate.js'
 import { Exchange } from '../../services/core/exchange.js'
-import { FLOW_COLUMNS, type Flow } from '../../services/core/flow.js'
+import { FLOW_COLUMNS, type Flow, plainFlow } from '../../services/core/flow.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import type { PodRow } from '../../services/core/rows.js'
 import { ConnectionInfo } from '../../services/core/segment.js'
+import { columnWriter, tsvHead } from '../../services/core/wire/flow_columns.js'
+import { flowToJson } from '../../services/core/wire/flow_json.js'
+import { JsonBytes } from '../../services/core/wire/json_bytes.js'
 import { FlowContext } from '../../services/decode/flow_context.js'
 import { FlowRow } from '../../services/decode/flow_row.js'
 import { podRow } from '../../services/sink/tables.js'
@@ -77,6 +80,39 @@ after(async () => {
 })
 
 const text = async (sql: string) => (await store.query(sql, 'TabSeparatedRaw')).toString('utf8').trim()
+
+test('ClickHouse reads what is printed as tab-separated values', async () => {
+  const odd = "tab\t line\n back\\slash quote' bell\u0007 escape\u001b c1\u009b ü 世界 😀"
+  const flows = [
+    flow(1),
+    plainFlow({ ...plainFlow(flow(2)), resource: odd, findings: [odd, ''], attrs: { [odd]: odd, b: '' } }),
+  ]
+  const names = FLOW_COLUMNS.map(({ name }) => name)
+  const out = new JsonBytes()
+  out.plain(`${tsvHead(names)}\n`)
+  const write = columnWriter(names, 'tsv')
+  for (const each of flows) {
+    write(each, out)
+    out.byte(10)
+  }
+  await store.command('CREATE TABLE klartext.printed AS klartext.flows ENGINE = Memory')
+  await store.command(`INSERT INTO klartext.printed (${names}) FORMAT TSVWithNames\n${out.toString()}`)
+  const rows = await store.query(
+    'SELECT * FROM klartext.printed SETTINGS output_format_json_quote_64bit_integers = 0',
+    'JSONEachRow',
+  )
+  await store.command('DROP TABLE klartext.printed')
+  const read = rows.toString('utf8').trim().split('\n')
+  for (const [i, line] of read.entries()) {
+    const row = JSON.parse(line)
+    const said = JSON.parse(flowToJson(flows[i]))
+    for (const name of ['resource', 'findings', 'attrs', 'req_headers', 'host', 'status_code', 'latency_us']) {
+      assert.deepEqual(row[name], said[name], name)
+    }
+    assert.equal(`${row.ts.replace(' ', 'T')}Z`, said.ts)
+  }
+  assert.equal(read.length, 2)
+})
 
 test('rows survive kill -9, and the schema is applied once', async () => {
   assert.equal(await text("SELECT sum(count) FROM klartext.coverage WHERE kind = 'survivor'"), '7')

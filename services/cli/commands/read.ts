@@ -1,14 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
-import type { Flow, FlowOrigin } from '../../core/flow.js'
 import type { ConnectionRow } from '../../core/rows.js'
-import { writeFlowJson } from '../../core/wire/flow_json.js'
-import { Piece } from '../../core/wire/json_bytes.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy, parsePolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
-import { type Command, type CommandInput, oneOf, text } from '../command.js'
-import { FLOW_TABLE_HEAD, flowLine } from '../flow_line.js'
+import { type Command, type CommandInput, text } from '../command.js'
+import {
+  COLUMNS_HELP,
+  FLOW_OUTPUT_OPTIONS,
+  type FlowOutput,
+  flowOutput,
+  flowWriter,
+  writeHead,
+} from '../flow_output.js'
 import { inputFile } from '../input_file.js'
 import { LineWriter, Progress } from '../output.js'
 import { ReadSummary } from '../read_summary.js'
@@ -18,23 +22,23 @@ export const read: Command = {
   usage: 'FILE...',
   summary: 'pcap, pcapng (also gzipped) or segment archive to flows',
   details:
-    'Prints one JSON object per flow (--format jsonl, the default when piped) or a table (the default on a terminal), and\n' +
-    'a summary of what was not decoded on standard error. With more than one FILE each flow carries "file".\n' +
-    'Exit code: 0 done; 1 a file could not be read at all; 3 a file is cut or broken, what came before it was decoded.',
+    'Prints one JSON object per flow (--format jsonl, the default when piped), tab-separated values with a line of names\n' +
+    '(tsv), or a table (the default on a terminal), and a summary of what was not decoded on standard error. With more\n' +
+    'than one FILE each flow carries "file". What is not printed is not computed either: a few --columns are faster.\n' +
+    'Exit code: 0 done; 1 a file could not be read at all; 3 a file is cut or broken, what came before it was decoded.\n\n' +
+    COLUMNS_HELP,
   options: {
-    format: { type: 'string', value: 'jsonl|table', help: 'form of the output' },
+    ...FLOW_OUTPUT_OPTIONS,
     policy: { type: 'string', value: 'FILE', help: 'JSON file that says what to keep; by default everything' },
     quiet: { type: 'boolean', short: 'q', help: 'no summary' },
   },
   run,
 }
 
-type Format = 'jsonl' | 'table'
-
 async function run(input: CommandInput): Promise<number> {
   const files = input.positionals
   if (files.length === 0) throw new UsageError('klartext read: name at least one FILE; see klartext read --help')
-  const format = oneOf<Format>(input, 'format', process.stdout.isTTY ? 'table' : 'jsonl', ['jsonl', 'table'])
+  const output = flowOutput(input, process.stdout.isTTY === true)
   const policyFile = text(input, 'policy')
   const policy = policyFile === undefined ? defaultPolicy('full') : parsePolicy(readText(policyFile), policyFile)
 
@@ -43,12 +47,12 @@ async function run(input: CommandInput): Promise<number> {
   process.once('SIGINT', onSignal)
   process.once('SIGTERM', onSignal)
   const out = new LineWriter(process.stdout)
-  if (format === 'table') out.line(FLOW_TABLE_HEAD)
+  writeHead(output, out, files.length > 1)
   const summary = new ReadSummary()
   let exitCode: number = EXIT.done
   for (const file of files) {
     if (stop.signal.aborted) break
-    const code = await readFile(file, files.length > 1, format, new FlowPolicy(policy), out, summary, stop.signal)
+    const code = await readFile(file, files.length > 1, output, new FlowPolicy(policy), out, summary, stop.signal)
     // A file that could not be read at all weighs more than one that was cut.
     exitCode = code === EXIT.failed || exitCode === EXIT.failed ? EXIT.failed : Math.max(exitCode, code)
   }
@@ -65,13 +69,13 @@ const INTERRUPTED = 130
 async function readFile(
   file: string,
   naming: boolean,
-  format: Format,
+  output: FlowOutput,
   policy: FlowPolicy,
   out: LineWriter,
   summary: ReadSummary,
   signal: AbortSignal,
 ): Promise<number> {
-  const onFlow = format === 'table' ? (flow: Flow) => out.line(flowLine(flow)) : jsonLines(out, naming ? file : '')
+  const onFlow = flowWriter(output, out, naming ? file : '')
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy,
@@ -104,15 +108,6 @@ async function readFile(
   }
   pipeline.finish()
   return code
-}
-
-/** One JSON object per flow, with `file` in front where several are read. */
-function jsonLines(out: LineWriter, file: string): (flow: Flow, origin: FlowOrigin) => void {
-  const head = file === '' ? null : Piece.of(`{"file":${JSON.stringify(file)},`)
-  return (flow, origin) => {
-    writeFlowJson(flow, out.json, origin, head)
-    out.endLine()
-  }
 }
 
 function readText(path: string): string {

@@ -1,13 +1,11 @@
 import { EXIT } from '../../core/errors.js'
-import type { Flow } from '../../core/flow.js'
-import { flowToJson } from '../../core/wire/flow_json.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
 import { type Command, type CommandInput, wholeNumber } from '../command.js'
 import { liveSource } from '../embedded.js'
 import { parseFilter } from '../filter.js'
-import { FLOW_TABLE_HEAD, flowLine } from '../flow_line.js'
+import { COLUMNS_HELP, FLOW_OUTPUT_OPTIONS, flowOutput, flowWriter, writeHead } from '../flow_output.js'
 import { LineWriter } from '../output.js'
 import { untilStopped } from '../signals.js'
 
@@ -16,9 +14,11 @@ export const tail: Command = {
   usage: '[COLUMN=VALUE...]',
   summary: 'live flows of this host, with a filter',
   details:
-    'COLUMN=VALUE, COLUMN!=VALUE, COLUMN~PART, COLUMN>N and COLUMN<N; all must hold: klartext tail status_code>499 host~shop',
+    'COLUMN=VALUE, COLUMN!=VALUE, COLUMN~PART, COLUMN>N and COLUMN<N; all must hold: klartext tail status_code>499 host~shop\n\n' +
+    COLUMNS_HELP,
   options: {
-    json: { type: 'boolean', help: 'one JSON object per flow' },
+    ...FLOW_OUTPUT_OPTIONS,
+    json: { type: 'boolean', help: 'same as --format jsonl' },
     seconds: { type: 'string', value: 'N', help: 'stop by itself after N seconds' },
   },
   run,
@@ -28,18 +28,19 @@ async function run(input: CommandInput): Promise<number> {
   const matches = parseFilter(input.positionals)
   const seconds = wholeNumber(input, 'seconds', 0, 0, 31_536_000)
   const out = new LineWriter(process.stdout, 1)
-  const json = input.values.json === true || process.stdout.isTTY !== true
+  const output = flowOutput(input, process.stdout.isTTY === true && input.values.json !== true)
+  const write = flowWriter(output, out)
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy: new FlowPolicy(defaultPolicy('metadata')),
-    onFlow: (flow: Flow) => {
-      if (matches(flow)) out.line(json ? flowToJson(flow) : flowLine(flow))
+    onFlow: (flow, origin) => {
+      if (matches(flow)) write(flow, origin)
     },
     onConnection: () => {},
   })
   const source = liveSource()
   source.start()
-  if (!json) out.line(FLOW_TABLE_HEAD)
+  writeHead(output, out)
   const running = (async () => {
     for await (const batch of source.batches()) {
       pipeline.push(batch)

@@ -123,7 +123,7 @@ let lastSecond = -1
 let lastPrefix: Piece = Piece.of('')
 
 /** ISO 8601 in UTC with µs and the closing quote: `2026-01-02T03:04:05.000006Z"`. Capture files may hold times no Date can show: those become the epoch's. */
-function writeTime(us: number, out: JsonBytes): void {
+export function writeTime(us: number, out: JsonBytes): void {
   const second = Math.floor(us / 1e6)
   if (second !== lastSecond) {
     const valid = second >= 0 && second <= 253_402_300_799

@@ -109,6 +109,20 @@ export class JsonBytes {
     this.size += this.bytes.write(JSON.stringify(value), this.size, 'utf8')
   }
 
+  /** A text without quotes; one with more in it than plain ASCII is written as `escaped` gives it. */
+  bare(value: string, escaped: (value: string) => string): void {
+    const { length } = value
+    this.#reserve(length)
+    const { bytes } = this
+    let at = this.size
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i)
+      if (code < 32 || code > 126 || code === APOSTROPHE || code === BACKSLASH) return this.plain(escaped(value))
+      bytes[at++] = code
+    }
+    this.size = at
+  }
+
   number(value: number): void {
     this.#reserve(NUMBER_BYTES_MAX)
     if (value < 0 || value > INT_MAX || value !== (value | 0)) {
@@ -188,6 +202,7 @@ function viewOf(bytes: Buffer): DataView {
 /** Up to here a loop over words is faster than the call. */
 const COPY_BYTES_MIN = 40
 const QUOTE = 34
+const APOSTROPHE = 39
 const BACKSLASH = 92
 const COMMA = 44
 const COLON = 58
