@@ -1,5 +1,6 @@
 /** One flow as one JSON object with all columns in order: the form of `klartext read` and of every JSON output. */
 import type { Flow, FlowOrigin } from '../flow.js'
+import type { Call } from './flow_json_call.js'
 import { KEYS } from './flow_json_keys.js'
 import { type Shape, shapeOf } from './flow_json_shape.js'
 import { JsonBytes, Piece } from './json_bytes.js'
@@ -41,8 +42,12 @@ export function writeFlowJson(
   out.number(flow.req_bytes)
   count(out, KEYS.resp_bytes, flow.resp_bytes)
   writeCorrelation(flow, out)
-  if (isPlain(flow)) out.raw(shape.plain)
-  else writeSpecial(flow, out)
+  if (!isWhole(flow)) writeSpecial(flow, call, out)
+  else if (isEmpty(flow.attrs)) out.raw(shape.plain)
+  else {
+    out.raw(shape.whole)
+    writeAttrs(flow, call, out)
+  }
   call.requestHeaders.write(flow.req_headers, out)
   out.raw(KEYS.resp_headers)
   call.responseHeaders.write(flow.resp_headers, out)
@@ -73,15 +78,23 @@ function writeCorrelation(flow: Flow, out: JsonBytes): void {
   text(out, KEYS.principal, principal)
 }
 
-function isPlain(flow: Flow): boolean {
-  const { sni, findings, pii, redactions, complete, gaps, truncated, attrs } = flow
+function isWhole(flow: Flow): boolean {
+  const { sni, findings, pii, redactions, complete, gaps, truncated } = flow
   if (sni !== '' || findings.length > 0 || pii.length > 0 || redactions.length > 0) return false
-  if (complete !== 1 || gaps !== 0 || truncated !== 0) return false
+  return complete === 1 && gaps === 0 && truncated === 0
+}
+
+function isEmpty(attrs: Flow['attrs']): boolean {
   for (const _ in attrs) return false
   return true
 }
 
-function writeSpecial(flow: Flow, out: JsonBytes): void {
+function writeAttrs(flow: Flow, call: Call, out: JsonBytes): void {
+  call.attributes.write(flow.attrs, out)
+  out.raw(KEYS.req_headers)
+}
+
+function writeSpecial(flow: Flow, call: Call, out: JsonBytes): void {
   text(out, KEYS.tls_version, flow.tls_version)
   text(out, KEYS.sni, flow.sni)
   texts(out, KEYS.findings, flow.findings)
@@ -93,8 +106,7 @@ function writeSpecial(flow: Flow, out: JsonBytes): void {
   text(out, KEYS.decoder_version, flow.decoder_version)
   count(out, KEYS.schema_version, flow.schema_version)
   out.raw(KEYS.attrs)
-  out.map(flow.attrs)
-  out.raw(KEYS.req_headers)
+  writeAttrs(flow, call, out)
 }
 
 function writeEvidence(flow: Flow, shape: Shape, out: JsonBytes): void {

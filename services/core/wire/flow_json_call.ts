@@ -1,5 +1,6 @@
 /** What flows that ask for the same have in common, and what they are usually answered, kept as bytes. */
 import type { Flow } from '../flow.js'
+import { Attributes } from './flow_json_attrs.js'
 import { Headers } from './flow_json_headers.js'
 import { KEYS } from './flow_json_keys.js'
 import type { JsonBytes, Piece } from './json_bytes.js'
@@ -53,6 +54,7 @@ export class Call {
   #endpoint = ''
   #again = false
   readonly answer = new Answer()
+  readonly attributes = new Attributes()
   readonly requestHeaders = new Headers()
   readonly responseHeaders = new Headers()
 

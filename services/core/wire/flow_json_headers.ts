@@ -65,7 +65,7 @@ export class Headers {
 }
 
 /** The JSON of `list` without the values of these bits. */
-function piecesOf(list: HeaderList, varying: number): Piece[] {
+export function piecesOf(list: HeaderList, varying: number): Piece[] {
   const pieces: Piece[] = []
   let text = ''
   for (let i = 0; i < list.length; i += 2) {

@@ -20,6 +20,8 @@ export class Shape {
   readonly workloads: Piece
   /** From `tls_version` to the name of `req_headers`, of a flow that is whole and has nothing special. */
   readonly plain: Piece
+  /** The same to the name of `attrs`. */
+  readonly whole: Piece
   /** `pid` and `comm`; the same to the end, where there is no evidence. */
   readonly process: Piece
   readonly processAlone: Piece
@@ -32,15 +34,15 @@ export class Shape {
     this.#sample = flow
     this.where = Piece.of(texts.where)
     this.workloads = Piece.of(texts.workloads)
-    this.plain = Piece.of(texts.plain)
+    this.plain = Piece.of(`${texts.whole}{},"req_headers":`)
+    this.whole = Piece.of(texts.whole)
     this.process = Piece.of(texts.process)
     this.processAlone = Piece.of(
       `${texts.process},"seg_partition":0,"seg_first":0,"seg_last":0,"in_partition":0,"batch_first":0${texts.end}`,
     )
     this.end = Piece.of(texts.end)
-    for (const { size } of [this.where, this.workloads, this.plain, this.process, this.processAlone, this.end]) {
-      kept.bytes += size
-    }
+    const { where, workloads, plain, whole, process, processAlone, end } = this
+    for (const { size } of [where, workloads, plain, whole, process, processAlone, end]) kept.bytes += size
     this.forgetCalls()
   }
 
@@ -117,7 +119,8 @@ const json = (text: string): string => JSON.stringify(text)
 interface ShapeTexts {
   readonly where: string
   readonly workloads: string
-  readonly plain: string
+  /** From `tls_version` to the name of `attrs`. */
+  readonly whole: string
   readonly process: string
   readonly end: string
 }
@@ -128,10 +131,10 @@ function textsOf(flow: Flow): ShapeTexts {
       `,"cluster":${json(flow.cluster)},"node":${json(flow.node)},"capture_side":${json(flow.capture_side)}` +
       `,"capture_source":${json(flow.capture_source)},"conn_id":"`,
     workloads: `,"transport":${json(flow.transport)}${workload(flow, 'client')}${workload(flow, 'server')},"protocol":${json(flow.protocol)}`,
-    plain:
+    whole:
       `,"tls_version":${json(flow.tls_version)},"sni":"","findings":[],"pii":[],"redactions":[]` +
       `,"complete":1,"gaps":0,"truncated":0,"decoder_version":${json(flow.decoder_version)}` +
-      `,"schema_version":${flow.schema_version},"attrs":{},"req_headers":`,
+      `,"schema_version":${flow.schema_version},"attrs":`,
     process: `,"pid":${flow.pid},"comm":${json(flow.comm)}`,
     end: `,"client_region":${json(flow.client_region)},"server_region":${json(flow.server_region)},"scope":${json(flow.scope)}}`,
   }
@@ -173,7 +176,7 @@ export function shapeOf(flow: Flow, origin: FlowOrigin | null): Shape {
 function otherShape(flow: Flow): Shape {
   if (kept.tooMany || shapes.size >= SHAPES_MAX) forget()
   const texts = textsOf(flow)
-  const key = texts.where + texts.workloads + texts.plain + texts.process + texts.end
+  const key = texts.where + texts.workloads + texts.whole + texts.process + texts.end
   let shape = shapes.get(key)
   if (shape === undefined) {
     shape = new Shape(flow, texts)
