@@ -39,6 +39,11 @@ export function flowOutput(input: CommandInput, onTerminal: boolean): FlowOutput
   return { format, columns }
 }
 
+/** Does anything printed depend on the attributes of a flow? `redactions` says whether some were left out. */
+export function wantsAttrs({ format, columns }: FlowOutput): boolean {
+  return format !== 'table' && (columns === null || columns.includes('attrs') || columns.includes('redactions'))
+}
+
 /** Throws UsageError, with the name that was probably meant. */
 export function columnNamed(name: string): ColumnName {
   const found = NAMES.find((each) => each === name)

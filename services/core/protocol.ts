@@ -101,4 +101,6 @@ export type CloseReason = 'closed' | 'reset' | 'idle' | 'evicted' | 'switched' |
 export interface ExchangeSink {
   /** A finished exchange. The host owns the object from here on. */
   exchange(exchange: Exchange): void
+  /** True where nobody will look at `attrs`: they need not be made. */
+  readonly withoutAttrs?: boolean
 }

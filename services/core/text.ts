@@ -2,10 +2,51 @@
 
 /** What `bytes.toString('latin1', from, to)` gives: the same call without the choice of an encoding. */
 export function latin1(bytes: Buffer, from: number, to: number): string {
-  return (bytes as unknown as Latin1).latin1Slice(from, to)
+  return (bytes as unknown as Slices).latin1Slice(from, to)
 }
 
-/** A method that Node's buffers have beside the documented ones, and that its types leave out. */
-interface Latin1 {
+/** Likewise `bytes.toString('utf8', from, to)`; `to` must not lie before `from`. */
+export function utf8(bytes: Buffer, from: number, to: number): string {
+  return (bytes as unknown as Slices).utf8Slice(from, to)
+}
+
+/** Methods that Node's buffers have beside the documented ones, and that its types leave out. */
+interface Slices {
   latin1Slice(from: number, to: number): string
+  utf8Slice(from: number, to: number): string
+}
+
+const WORDS = 1024
+const WORD_BYTES_MAX = 24
+const words = new Array<string>(WORDS).fill('')
+
+/**
+ * As `utf8`, for what comes again and again: names of commands, of statements, of columns. The same few short texts are made
+ * once and handed out again; any other is made as it comes and takes the place of one.
+ */
+export function word(bytes: Buffer, from: number, to: number): string {
+  const size = to - from
+  if (size <= 0) return ''
+  if (size > WORD_BYTES_MAX) return utf8(bytes, from, to)
+  let hash = size
+  let all = 0
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i]
+    all |= byte
+    hash = (Math.imul(hash, 31) + byte) | 0
+  }
+  // Bytes beyond ASCII are not the characters of the text.
+  if (all > 127) return utf8(bytes, from, to)
+  const at = (hash ^ (hash >>> 10)) & (WORDS - 1)
+  const known = words[at]
+  if (isText(known, bytes, from, size)) return known
+  const text = latin1(bytes, from, to)
+  words[at] = text
+  return text
+}
+
+function isText(text: string, bytes: Buffer, from: number, size: number): boolean {
+  if (text.length !== size) return false
+  for (let i = 0; i < size; i++) if (text.charCodeAt(i) !== bytes[from + i]) return false
+  return true
 }

@@ -31,12 +31,18 @@ export class Driver {
   /** Exchanges finished by the last call, the first `finishedCount`: to empty a list costs more than to fill it. */
   readonly finished: Exchange[] = []
   finishedCount = 0
-  readonly #sink: ExchangeSink = { exchange: (exchange) => (this.finished[this.finishedCount++] = exchange) }
+  readonly #sink: ExchangeSink
 
-  constructor(protocols: readonly Protocol[], accounting: Accounting, onFailure: OnDecoderFailure) {
+  constructor(
+    protocols: readonly Protocol[],
+    accounting: Accounting,
+    onFailure: OnDecoderFailure,
+    withoutAttrs = false,
+  ) {
     this.#protocols = protocols
     this.#accounting = accounting
     this.#onFailure = onFailure
+    this.#sink = { exchange: (exchange) => (this.finished[this.finishedCount++] = exchange), withoutAttrs }
   }
 
   /** The next bytes of a direction. */

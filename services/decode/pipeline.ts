@@ -38,6 +38,8 @@ export interface PipelineOptions {
   readonly partition?: number
   /** The input begins in the middle of connections: what comes first of one is not taken for its beginning. */
   readonly joins?: boolean
+  /** Nobody looks at `attrs`, nor at what was left out of them: decoders need not make them. */
+  readonly withoutAttrs?: boolean
   /** Told of a decoder's own failure: where it was, never what the bytes were. */
   readonly onDecoderFailure?: (connection: string, protocol: string, error: unknown) => void
 }
@@ -64,8 +66,12 @@ export class DecodePipeline {
     this.#options = options
     this.#pods = options.pods ?? null
     this.#connections = new Connections(this.accounting, (connection, reason) => this.#closed(connection, reason))
-    this.#driver = new Driver(options.protocols, this.accounting, (connection, error) =>
-      options.onDecoderFailure?.(connection.info.id.toString(), connection.protocol?.name ?? '', error),
+    const { protocols, onDecoderFailure, withoutAttrs } = options
+    this.#driver = new Driver(
+      protocols,
+      this.accounting,
+      ({ info, protocol }, error) => onDecoderFailure?.(info.id.toString(), protocol?.name ?? '', error),
+      withoutAttrs,
     )
   }
 

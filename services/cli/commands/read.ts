@@ -11,6 +11,7 @@ import {
   type FlowOutput,
   flowOutput,
   flowWriter,
+  wantsAttrs,
   writeHead,
 } from '../flow_output.js'
 import { inputFile } from '../input_file.js'
@@ -79,6 +80,7 @@ async function readFile(
   const pipeline = new DecodePipeline({
     protocols: PROTOCOLS,
     policy,
+    withoutAttrs: !wantsAttrs(output),
     onFlow: (flow, origin) => {
       summary.flow(flow)
       onFlow(flow, origin)

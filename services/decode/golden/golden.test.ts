@@ -12,6 +12,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { Flow } from '../../core/flow.js'
 import type { Protocol } from '../../core/protocol.js'
 import { REPO_ROOT } from '../../core/repo_root.js'
 import { type Segment, TO_CLIENT, TO_SERVER } from '../../core/segment.js'
@@ -88,6 +89,10 @@ function plays(protocol: Protocol, golden: Golden): void {
     const protocols = PROTOCOLS.map((each) => restoring(each))
     assert.deepEqual(flowsOf(segments, protocols), flowsOf(segments))
     assert.deepEqual(flowsOf(cut(segments, 1), protocols), flowsOf(segments))
+  })
+  test(`${name}: without attributes nothing else differs`, () => {
+    const kept = (flows: readonly Flow[]) => flows.map((flow) => ({ ...flow, attrs: {} }))
+    assert.deepEqual(kept(observe(segments, PROTOCOLS, true).flows), kept(flowsOf(segments)))
   })
   test(`${name}: directions late`, () => {
     const whole = observe(segments, PROTOCOLS)

@@ -16,11 +16,12 @@ export interface Observed {
 const FULL = new FlowPolicy(defaultPolicy('full'))
 
 /** Throws where a decoder failed or the sums do not hold. */
-export function observe(segments: readonly Segment[], protocols: readonly Protocol[]): Observed {
+export function observe(segments: readonly Segment[], protocols: readonly Protocol[], withoutAttrs = false): Observed {
   const observed: Observed = { flows: [], exchanges: [], connections: [] }
   const pipeline = new DecodePipeline({
     protocols: protocols.map((protocol) => listening(protocol, observed.exchanges)),
     policy: FULL,
+    withoutAttrs,
     onFlow: (flow) => observed.flows.push(plainFlow(flow)),
     onConnection: (row) => observed.connections.push(row),
     onDecoderFailure: (_connection, _protocol, error) => {
@@ -49,6 +50,7 @@ function listening(protocol: Protocol, exchanges: Exchange[]): Protocol {
             exchanges.push(exchange)
             out.exchange(exchange)
           },
+          withoutAttrs: out.withoutAttrs === true,
         },
         begin,
       ),

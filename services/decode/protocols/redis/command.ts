@@ -2,7 +2,7 @@
 import { Exchange, NO_STRINGS } from '../../../core/exchange.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { CLIENT, type CommandSpec, keyOf, methodOf, PLAIN, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
-import { keyTemplate } from './key_template.js'
+import { endpointOf } from './key_template.js'
 import { queryText } from './privacy.js'
 import type { Reply } from './reply_reader.js'
 import type { RequestReader } from './request_reader.js'
@@ -83,7 +83,7 @@ export class Command {
     exchange.protocol = 'redis'
     exchange.method = this.method
     exchange.resource = this.key
-    exchange.endpoint = this.key === '' ? this.method : `${this.method} ${keyTemplate(this.key)}`
+    exchange.endpoint = endpointOf(this.method, this.key)
     exchange.reqBytes = this.sizeBytes
     exchange.reqStartUs = this.startUs
     exchange.reqEndUs = this.endUs

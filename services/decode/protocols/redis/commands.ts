@@ -119,6 +119,13 @@ export function commandSpec(sent: string): CommandSpec | null {
   return spec
 }
 
+/** How many arguments, its name included, tell what a command is and about which key. */
+export function argsNeeded(sent: string): number {
+  const spec = commandSpec(sent)
+  if (spec === null || spec.kind !== PLAIN || spec.hasSubcommand || spec.keyAt < 0) return Number.POSITIVE_INFINITY
+  return spec.keyAt + 1
+}
+
 const SUBCOMMAND = /^[A-Za-z][A-Za-z-]{0,31}$/
 const METHODS = new Map<string, string>()
 const METHODS_MAX = 1024

@@ -32,6 +32,52 @@ export function keyTemplate(sent: string): string {
   return template.length <= TEMPLATE_CHARS_MAX ? template : `${template.slice(0, TEMPLATE_CHARS_MAX)}…`
 }
 
+/** Keys of one shape come one after the other, with other numbers: their template is made once. */
+const RECENT = 4
+
+class Recent {
+  readonly keys: string[] = new Array(RECENT).fill('')
+  readonly endpoints: string[] = new Array(RECENT).fill('')
+  next = 0
+}
+
+const recent = new Map<string, Recent>()
+/** Methods are words of a known table, but for those of modules. */
+const METHODS_MAX = 512
+
+/** `GET user:{id}:cart`: the method, and the template of its key if it has one. */
+export function endpointOf(method: string, key: string): string {
+  if (key === '') return method
+  let known = recent.get(method)
+  if (known === undefined) {
+    if (recent.size >= METHODS_MAX) recent.clear()
+    known = new Recent()
+    recent.set(method, known)
+  }
+  const { keys, endpoints } = known
+  for (let i = 0; i < RECENT; i++) if (sameShape(key, keys[i])) return endpoints[i]
+  const endpoint = `${method} ${keyTemplate(key)}`
+  keys[known.next] = key
+  endpoints[known.next] = endpoint
+  known.next = (known.next + 1) % RECENT
+  return endpoint
+}
+
+/** Equal but for digits in the place of digits: the template does not depend on which these are. */
+function sameShape(a: string, b: string): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y && !(isDigit(x) && isDigit(y))) return false
+  }
+  return true
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57
+}
+
 function isSeparator(code: number): boolean {
   // : / | . { }
   return code === 58 || code === 47 || code === 124 || code === 46 || code === 123 || code === 125
@@ -44,7 +90,7 @@ function part(key: string, from: number, to: number): string {
   let wasDigit = false
   for (let i = from; i < to; i++) {
     const code = key.charCodeAt(i)
-    const digit = code >= 48 && code <= 57
+    const digit = isDigit(code)
     if (digit) {
       digits += 1
       if (!wasDigit) runs += 1

@@ -9,8 +9,8 @@ import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Command, setReply } from './command.js'
 import { CLIENT, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
-import { keyTemplate } from './key_template.js'
-import { type Reply, restoreReply } from './reply_reader.js'
+import { endpointOf } from './key_template.js'
+import { copyOfReply, type Reply } from './reply_reader.js'
 import { PLUS, PUSH, STAR } from './resp.js'
 import { Session } from './session.js'
 import { Transaction } from './transaction.js'
@@ -136,6 +136,7 @@ export class Pairing {
     return 'skip'
   }
 
+  /** `reply` may be filled anew after the call. */
   reply(reply: Reply): void {
     this.#lastReplyUs = reply.endUs
     if (this.#isPush(reply)) return
@@ -153,7 +154,7 @@ export class Pairing {
       if (doubtful) this.#apart()
       else this.#alone(this.#early.shift() as Reply)
     }
-    this.#early.push(reply)
+    this.#early.push(copyOfReply(reply))
   }
 
   #answer(reply: Reply): void {
@@ -268,8 +269,7 @@ export class Pairing {
     exchange.protocol = 'redis'
     exchange.method = /^[a-z-]{1,32}$/i.test(kind) ? `PUSH ${kind.toUpperCase()}` : 'PUSH'
     if (MESSAGE.test(kind)) exchange.resource = reply.values[kind === 'pmessage' ? 2 : 1] ?? ''
-    exchange.endpoint =
-      exchange.resource === '' ? exchange.method : `${exchange.method} ${keyTemplate(exchange.resource)}`
+    exchange.endpoint = endpointOf(exchange.method, exchange.resource)
     setReply(exchange, reply)
     this.session.apply(exchange)
     nameDb(exchange)
@@ -478,7 +478,7 @@ export class Pairing {
     const waiting = state.number()
     for (let i = 0; i < waiting && !state.failed; i++) this.#open.push(Command.restore(state))
     try {
-      this.#early = (JSON.parse(state.string()) as Reply[]).map(restoreReply)
+      this.#early = (JSON.parse(state.string()) as Reply[]).map(copyOfReply)
     } catch {
       state.failed = true
     }

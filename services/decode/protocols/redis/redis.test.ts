@@ -4,9 +4,10 @@ import { test } from 'node:test'
 import { Cursor } from '../../../core/cursor.js'
 import type { Exchange } from '../../../core/exchange.js'
 import { BAD, type Decoder, NO, WITHDRAW } from '../../../core/protocol.js'
+import { Random } from '../../../core/random.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import { StateWriter } from '../../../core/state.js'
-import { keyTemplate } from './key_template.js'
+import { endpointOf, keyTemplate } from './key_template.js'
 import { PENDING_MAX } from './pairing.js'
 import { REDIS_PRIVACY } from './privacy.js'
 import { redis } from './redis.js'
@@ -15,9 +16,9 @@ function command(...args: string[]): string {
   return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`
 }
 
-function open(): { exchanges: Exchange[]; decoder: Decoder } {
+function open(withoutAttrs = false): { exchanges: Exchange[]; decoder: Decoder } {
   const exchanges: Exchange[] = []
-  const out = { exchange: (each: Exchange) => exchanges.push(each) }
+  const out = { exchange: (each: Exchange) => exchanges.push(each), withoutAttrs }
   return { exchanges, decoder: redis.open(out, { transport: 'tcp', handover: null }) }
 }
 
@@ -87,6 +88,49 @@ test('templates keep words only', () => {
     assert.equal(REDIS_PRIVACY.maskResource(key), template)
   }
   assert.ok(!REDIS_PRIVACY.attrsKept.has('db.query.text'))
+})
+
+test('an endpoint is the method and the template of the key, whatever keys came before', () => {
+  const random = new Random(41)
+  const parts = [
+    'user',
+    'a1',
+    '17',
+    '9',
+    '3f2a9c81d0',
+    '3f2a9c81d9',
+    'bob@example.com',
+    'bob@example.com1',
+    'é',
+    '_',
+    '',
+  ]
+  for (let i = 0; i < 20_000; i++) {
+    const method = random.pick(['GET', 'SET', 'HSET'])
+    const key = Array.from({ length: random.below(4) }, () => random.pick(parts)).join(random.pick([':', '/', '.']))
+    assert.equal(endpointOf(method, key), key === '' ? method : `${method} ${keyTemplate(key)}`)
+  }
+})
+
+test('without attributes a command is told all the same', () => {
+  const long = 'k'.repeat(256)
+  const commands = [
+    command('SET', 'k', 'v'.repeat(300)),
+    command('SET', long, 'v'.repeat(300)),
+    command('XREAD', 'COUNT', '1', 'STREAMS', 's', '0'),
+    command('EVAL', 'return 1', '1', 'key'),
+    command('CONFIG', 'GET', 'maxmemory'),
+    command('SELECT', '3'),
+    command('JSON.GET', 'doc', '.'),
+    command('BITOP', 'AND', 'to', 'from'),
+  ]
+  const told = [true, false].map((withoutAttrs) => {
+    const { exchanges, decoder } = open(withoutAttrs)
+    for (const each of commands) say(decoder, TO_SERVER, each, 1000)
+    decoder.close('closed', 2000)
+    return exchanges.map((each) => ({ ...each, attrs: null }))
+  })
+  assert.deepEqual(told[0], told[1])
 })
 
 test('what is almost RESP is refused', () => {

@@ -12,12 +12,12 @@ import {
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Command } from './command.js'
-import { type CommandSpec, commandSpec, PLAIN } from './commands.js'
+import { argsNeeded, type CommandSpec, commandSpec, PLAIN } from './commands.js'
 import { Pairing, PENDING_TEXTS_MAX } from './pairing.js'
 import { REDIS_PRIVACY } from './privacy.js'
 import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead } from './probe.js'
 import { ReplyReader } from './reply_reader.js'
-import { RequestReader } from './request_reader.js'
+import { ALL_ARGS, RequestReader } from './request_reader.js'
 import { DOLLAR, PUSH } from './resp.js'
 
 export const redis: Protocol = {
@@ -36,7 +36,7 @@ const ODD: CommandSpec = { name: '', kind: PLAIN, keyAt: 0, hasSubcommand: false
 
 class RedisDecoder implements Decoder {
   readonly #pairing: Pairing
-  readonly #requests = new RequestReader()
+  readonly #requests: RequestReader
   readonly #replies = new ReplyReader()
   /** Answers were lost, and no later command was answered yet. */
   #repliesMissing = false
@@ -44,11 +44,15 @@ class RedisDecoder implements Decoder {
   #atSegmentStart = false
   #beforeLost = false
   #withdrawn = false
+  /** Attributes are asked for: the text of commands is one. */
+  readonly #withTexts: boolean
   /** The last command was a line. */
   #inline = false
 
   constructor(out: ExchangeSink) {
     this.#pairing = new Pairing(out)
+    this.#requests = new RequestReader(out.withoutAttrs === true ? argsNeeded : ALL_ARGS)
+    this.#withTexts = out.withoutAttrs !== true
   }
 
   parse(direction: Direction, input: Cursor): number {
@@ -71,7 +75,7 @@ class RedisDecoder implements Decoder {
   #take(spec: CommandSpec, whole: boolean): void {
     const requests = this.#requests
     const pairing = this.#pairing
-    const command = Command.of(spec, requests, pairing.waiting < PENDING_TEXTS_MAX)
+    const command = Command.of(spec, requests, this.#withTexts && pairing.waiting < PENDING_TEXTS_MAX)
     command.whole = whole
     if (spec === ODD) command.note('redis.odd_command')
     requests.next()
@@ -86,14 +90,18 @@ class RedisDecoder implements Decoder {
       reply.type = DOLLAR
       reply.startUs = input.timeUs(input.pos)
       reply.endUs = reply.startUs
-      pairing.reply(this.#replies.take())
+      pairing.reply(reply)
+      this.#replies.next()
       return input.length
     }
     const replies = this.#replies
     if (!replies.underWay) replies.keepValues = pairing.mayBePush
     const consumed = replies.parse(input)
     if (consumed === BAD) return this.#bad(TO_CLIENT)
-    if (replies.done) pairing.reply(replies.take())
+    if (replies.done) {
+      pairing.reply(replies.reply)
+      replies.next()
+    }
     return consumed
   }
 

@@ -52,11 +52,24 @@ export class Reply {
   values: string[] = NO_VALUES
   /** Of an array: index and first word of elements that are errors, in turn. */
   errors: (number | string)[] = NO_ERRORS
+
+  clear(): void {
+    this.type = 0
+    this.startUs = 0
+    this.endUs = 0
+    this.sizeBytes = 0
+    this.gaps = 0
+    this.error = ''
+    this.line = ''
+    this.elements = -1
+    this.values = NO_VALUES
+    this.errors = NO_ERRORS
+  }
 }
 
 export class ReplyReader {
-  /** The value under way, or the one just read; the owner takes it with `take`. */
-  reply = new Reply()
+  /** The value under way, or the one just read, until the owner calls `next`: the same object for each. */
+  readonly reply = new Reply()
   done = false
   /** Keep the first elements of the next array: it may be a message to a subscriber. */
   keepValues = false
@@ -70,18 +83,14 @@ export class ReplyReader {
     return this.#begun
   }
 
-  take(): Reply {
-    const { reply } = this
-    this.reply = new Reply()
+  next(): void {
+    this.reply.clear()
     this.done = false
     this.#begun = false
-    return reply
   }
 
   reset(): void {
-    this.reply = new Reply()
-    this.done = false
-    this.#begun = false
+    this.next()
     this.#left.length = 0
     this.#kinds.length = 0
     this.#skip = -1
@@ -259,7 +268,7 @@ export class ReplyReader {
     try {
       const reply = state.string()
       this.#begun = reply !== ''
-      if (this.#begun) this.reply = restoreReply(JSON.parse(reply))
+      if (this.#begun) Object.assign(this.reply, copyOfReply(JSON.parse(reply)))
       const [left, kinds] = JSON.parse(state.string()) as number[][]
       this.#left.push(...left)
       this.#kinds.push(...kinds)
@@ -271,8 +280,8 @@ export class ReplyReader {
   }
 }
 
-/** From JSON; the shared empty lists stay shared. */
-export function restoreReply(saved: Reply): Reply {
+/** A copy, from JSON too; the shared empty lists stay shared. */
+export function copyOfReply(saved: Reply): Reply {
   const reply = Object.assign(new Reply(), saved)
   if (reply.values.length === 0) reply.values = NO_VALUES
   if (reply.errors.length === 0) reply.errors = NO_ERRORS

@@ -5,6 +5,7 @@
 import type { Cursor } from '../../../core/cursor.js'
 import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { utf8, word } from '../../../core/text.js'
 import { CR, count, DOLLAR, LF, LINE_BAD, LINE_MORE, readCount, STAR } from './resp.js'
 
 /** Enough for every key position and for a text that shows what was asked. */
@@ -18,6 +19,9 @@ const ARGS_MAX = 1 << 20
 const INLINE_BYTES_MAX = 64 * 1024
 
 const NO_ARGS: string[] = []
+
+/** For those who want all arguments that are kept. */
+export const ALL_ARGS = (_name: string): number => ARGS_KEPT
 
 export class RequestReader {
   /** What the command under way, or the one just read, says. `args` is made anew for each. */
@@ -33,9 +37,16 @@ export class RequestReader {
   cut = false
   /** A command was read; the owner takes it and calls `next`. */
   done = false
+  /** Of the command with this name, how many arguments are wanted. */
+  readonly #wanted: (name: string) => number
+  #wantedNow = ARGS_KEPT
   #left = 0
   /** Bytes of the argument under way still to come, its CRLF included. */
   #skip = 0
+
+  constructor(wanted = ALL_ARGS) {
+    this.#wanted = wanted
+  }
 
   get underWay(): boolean {
     return this.#left > 0
@@ -129,13 +140,20 @@ export class RequestReader {
 
   #keep(bytes: Buffer, from: number, to: number): void {
     const { args } = this
-    if (args.length >= ARGS_KEPT) return
+    const index = this.argCount - this.#left
+    if (index >= ARGS_KEPT) return
     let until = to
     if (to - from > ARG_BYTES_KEPT) {
       until = from + ARG_BYTES_KEPT
       this.cut = true
     }
-    args.push(bytes.toString('utf8', from, until))
+    if (index > 0) {
+      if (index < this.#wantedNow) args.push(utf8(bytes, from, until))
+    } else {
+      const name = word(bytes, from, until)
+      args.push(name)
+      this.#wantedNow = Math.min(this.#wanted(name), ARGS_KEPT)
+    }
   }
 
   /** `SET key "a value"\r\n`; words as redis-cli would split them (sdssplitargs). Blank lines are nothing. */
