@@ -5,9 +5,9 @@ export function latin1(bytes: Buffer, from: number, to: number): string {
   return (bytes as unknown as Slices).latin1Slice(from, to)
 }
 
-/** Likewise `bytes.toString('utf8', from, to)`; `to` must not lie before `from`. */
+/** Likewise `bytes.toString('utf8', from, to)`. */
 export function utf8(bytes: Buffer, from: number, to: number): string {
-  return (bytes as unknown as Slices).utf8Slice(from, to)
+  return to <= from ? '' : (bytes as unknown as Slices).utf8Slice(from, to)
 }
 
 /** Methods that Node's buffers have beside the documented ones, and that its types leave out. */
@@ -26,8 +26,7 @@ const words = new Array<string>(WORDS).fill('')
  */
 export function word(bytes: Buffer, from: number, to: number): string {
   const size = to - from
-  if (size <= 0) return ''
-  if (size > WORD_BYTES_MAX) return utf8(bytes, from, to)
+  if (size <= 0 || size > WORD_BYTES_MAX) return utf8(bytes, from, to)
   let hash = size
   let all = 0
   for (let i = from; i < to; i++) {

@@ -47,6 +47,8 @@ export const UNKNOWN_END: End = new End('unknown', null, '', '')
 
 /** Sets the ends of `context` as they were at `timeUs`, as far as `view` knows. */
 export function nameEnds(context: FlowContext, view: PodView | null, timeUs: number): void {
+  // Without a view the names never change.
+  if (view === null && context.scope !== '') return
   if (view !== null) {
     const isKnown = context.namedView === view.number
     if (isKnown && timeUs >= context.namedFromUs && timeUs < context.namedUntilUs) return

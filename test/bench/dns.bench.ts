@@ -22,6 +22,7 @@ export async function main(words: readonly string[]): Promise<number> {
         smallExchanges: write(smallPath, megabytes * 1e6 * TSHARK_SHARE, ports),
         tshark:
           '-Y dns -T fields -e frame.time_epoch -e dns.id -e dns.qry.name -e dns.qry.type -e dns.flags.rcode -e dns.a',
+        columns: 'ts,conn_id,resource,method,status_code,attrs',
       })
     }
     return 0

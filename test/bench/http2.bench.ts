@@ -29,6 +29,7 @@ export async function main(words: readonly string[]): Promise<number> {
         tshark:
           '-d tcp.port==8080,http2 -Y http2 -T fields -e frame.time_epoch -e tcp.stream -e http2.streamid' +
           ' -e http2.headers.method -e http2.headers.path -e http2.headers.status -e grpc.message_length',
+        columns: 'ts,conn_id,exchange_seq,method,resource,status_code,req_bytes,resp_bytes',
       })
     }
     return 0

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { writeHttpCapture } from './http_capture.js'
+import { peakMegabytes } from './side_by_side.js'
 
 const ROUNDS = 3
 /** tshark keeps state per packet: a part of the file is enough to know its speed. */
@@ -34,18 +35,6 @@ export async function main(words: readonly string[]): Promise<number> {
           ),
       )
     }
-    const memory = spawnSync(
-      process.execPath,
-      [
-        '--import',
-        `data:text/javascript,${encodeURIComponent(PEAK)}`,
-        `${REPO_ROOT}/services/cli/bin/klartext.mjs`,
-        'read',
-        '-q',
-        large,
-      ],
-      { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] },
-    )
     const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]
     const [a, b] = [median(ours), median(theirs)]
     console.log(`capture: ${(size / 1e6).toFixed(0)} MB, ${exchanges} exchanges`)
@@ -54,15 +43,12 @@ export async function main(words: readonly string[]): Promise<number> {
     )
     console.log(`tshark:        ${(b / 1000).toFixed(1)} k exchanges/s`)
     console.log(`ratio: ${(a / b).toFixed(1)}`)
-    console.log(`peak memory of klartext read: ${memory.stderr.trim()} MB`)
+    console.log(`peak memory of klartext read: ${peakMegabytes(large)} MB`)
     return 0
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
-
-/** Of the command itself, which leaves it as its last words. */
-const PEAK = "process.on('exit', () => console.error(Math.round(process.resourceUsage().maxRSS / 1024)))"
 
 function timed(command: string): number {
   const begun = process.hrtime.bigint()

@@ -4,7 +4,7 @@
  */
 import type { ColumnKind } from '../flow.js'
 import { isoTime } from './flow_json.js'
-import type { JsonBytes } from './json_bytes.js'
+import { type JsonBytes, Piece } from './json_bytes.js'
 
 const text = (value: string, out: JsonBytes): void => out.bare(value, escaped)
 const number = (value: number, out: JsonBytes): void => out.number(value)
@@ -52,18 +52,20 @@ function quoted(value: string, out: JsonBytes): void {
 }
 
 let lastSecond = -1
-let lastText = ''
+let lastPrefix: Piece = Piece.of('')
 
 /** `2026-01-02 03:04:05.000006`, in UTC. */
 function time(us: number, out: JsonBytes): void {
   const second = Math.floor(us / 1e6)
   if (second !== lastSecond) {
     lastSecond = second
-    lastText = isoTime(second * 1e6)
-      .slice(0, 20)
-      .replace('T', ' ')
+    lastPrefix = Piece.of(
+      isoTime(second * 1e6)
+        .slice(0, 20)
+        .replace('T', ' '),
+    )
   }
-  out.digits(lastText)
+  out.raw(lastPrefix)
   out.padded(us - second * 1e6, 6)
 }
 

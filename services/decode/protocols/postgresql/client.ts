@@ -2,6 +2,7 @@
 import type { Cursor } from '../../../core/cursor.js'
 import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { word } from '../../../core/text.js'
 import type { Conversation } from './conversation.js'
 import { newExchange } from './describe.js'
 import * as m from './messages.js'
@@ -268,7 +269,7 @@ const NAME_BYTES_MAX = 256
 
 function stringAt(bytes: Buffer, from: number, to: number): string {
   const end = m.nul(bytes, from, to)
-  return bytes.toString('utf8', from, Math.min(end < 0 ? to : end, from + NAME_BYTES_MAX))
+  return word(bytes, from, Math.min(end < 0 ? to : end, from + NAME_BYTES_MAX))
 }
 
 function named(kind: number, startUs: number, bytes: Buffer, from: number, to: number): Op {

@@ -130,7 +130,8 @@ export class Queue {
 
 function charsOf(op: Op): number {
   let chars = op.text.length
-  for (const value of op.values) chars += value?.length ?? 0
+  const { values } = op
+  for (let i = 0; i < values.length; i++) chars += values[i]?.length ?? 0
   return chars
 }
 

@@ -1,4 +1,5 @@
 /** Bodies of Query, Parse and Bind, as far as they are here: a long one is read from its start only. */
+import { latin1, utf8, word } from '../../../core/text.js'
 import * as m from './messages.js'
 import type { Op } from './op.js'
 
@@ -13,7 +14,7 @@ const VALUES_BYTES_MAX = 4096
 /** `text\0` */
 export function statementText(bytes: Buffer, from: number, to: number): string {
   const end = bytes[to - 1] === 0 ? to - 1 : to
-  return bytes.toString('utf8', from, Math.min(end, from + TEXT_BYTES_MAX))
+  return utf8(bytes, from, Math.min(end, from + TEXT_BYTES_MAX))
 }
 
 /** `name\0 text\0 int16 n, n * oid`. Answers the bytes of the text. */
@@ -23,7 +24,7 @@ export function readParse(bytes: Buffer, from: number, to: number, bodyBytes: nu
     op.unknown = true
     return 0
   }
-  op.name = bytes.toString('utf8', from, Math.min(nameEnd, from + NAME_BYTES_MAX))
+  op.name = word(bytes, from, Math.min(nameEnd, from + NAME_BYTES_MAX))
   const textEnd = m.nul(bytes, nameEnd + 1, to)
   if (textEnd < 0) {
     op.truncated = true
@@ -61,8 +62,8 @@ export function readBind(bytes: Buffer, from: number, to: number, bodyBytes: num
     op.unknown = true
     return 0
   }
-  op.portal = bytes.toString('utf8', from, Math.min(portalEnd, from + NAME_BYTES_MAX))
-  op.name = bytes.toString('utf8', portalEnd + 1, Math.min(nameEnd, portalEnd + 1 + NAME_BYTES_MAX))
+  op.portal = word(bytes, from, Math.min(portalEnd, from + NAME_BYTES_MAX))
+  op.name = word(bytes, portalEnd + 1, Math.min(nameEnd, portalEnd + 1 + NAME_BYTES_MAX))
   let at = nameEnd + 1
   if (at + 2 > to) return 0
   const formats = m.int16(bytes, at)
@@ -101,7 +102,7 @@ function readValues(bytes: Buffer, from: number, to: number, restBytes: number, 
 
 function valueAt(bytes: Buffer, from: number, to: number, binary: boolean): string {
   const end = Math.min(to, from + VALUE_BYTES_MAX)
-  return end <= from ? '' : bytes.toString(binary ? 'latin1' : 'utf8', from, end)
+  return binary && end > from ? latin1(bytes, from, end) : utf8(bytes, from, end)
 }
 
 function isBinary(formats: string, index: number): boolean {

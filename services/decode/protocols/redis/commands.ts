@@ -34,6 +34,8 @@ export interface CommandSpec {
   readonly hasSubcommand: boolean
   /** Not in the table: a module's, a new one, or none at all. */
   readonly known: boolean
+  /** Its arguments may hold a password. */
+  readonly secretive: boolean
 }
 
 const KINDS: Readonly<Record<string, number>> = {
@@ -83,6 +85,9 @@ const KEY_THIRD = 'BLMPOP BZMPOP MIGRATE'
 const SCRIPTS = 'EVAL EVALSHA EVALSHA_RO EVAL_RO FCALL FCALL_RO'
 const READS_STREAMS = 'XREAD XREADGROUP'
 
+/** An unknown command may be a misspelt one of these. */
+const SECRETIVE: ReadonlySet<string> = new Set(['AUTH', 'HELLO', 'CONFIG', 'ACL', 'MIGRATE', 'SENTINEL'])
+
 const TABLE = new Map<string, CommandSpec>()
 /** The table by the name as it is sent, in whatever case: bounded, since names come from the wire. */
 const AS_SENT = new Map<string, CommandSpec>()
@@ -90,7 +95,8 @@ const AS_SENT_MAX = 2048
 
 function list(names: string, keyAt: number, hasSubcommand = false): void {
   for (const name of names.split(' ')) {
-    TABLE.set(name, { name, kind: KINDS[name] ?? PLAIN, keyAt, hasSubcommand, known: true })
+    const secretive = SECRETIVE.has(name)
+    TABLE.set(name, { name, kind: KINDS[name] ?? PLAIN, keyAt, hasSubcommand, known: true, secretive })
   }
 }
 list(WITHOUT_KEY, NO_KEY)
@@ -113,7 +119,7 @@ export function commandSpec(sent: string): CommandSpec | null {
   const name = sent.toUpperCase()
   // Commands of modules (`JSON.SET`) have their key first.
   const keyAt = name.includes('.') ? 1 : NO_KEY
-  const spec = TABLE.get(name) ?? { name, kind: PLAIN, keyAt, hasSubcommand: false, known: false }
+  const spec = TABLE.get(name) ?? { name, kind: PLAIN, keyAt, hasSubcommand: false, known: false, secretive: true }
   if (AS_SENT.size >= AS_SENT_MAX) AS_SENT.clear()
   AS_SENT.set(sent, spec)
   return spec

@@ -22,17 +22,10 @@ const TEXT_CHARS_MAX = 512
 
 /** The command as text, `SET k v`: no password in it, whatever the policy. `more` arguments are not in `args`. */
 export function queryText(spec: CommandSpec, args: readonly string[], more: boolean): string {
-  const shown = mayHoldSecret(spec, args) ? withoutSecrets(spec, args) : args
+  const shown = spec.secretive ? withoutSecrets(spec, args) : args
   const text = shown.join(' ')
   if (text.length > TEXT_CHARS_MAX) return `${text.slice(0, TEXT_CHARS_MAX)}…`
   return more ? `${text} …` : text
-}
-
-function mayHoldSecret(spec: CommandSpec, args: readonly string[]): boolean {
-  if (!spec.known) return true
-  if (spec.kind === AUTH || spec.kind === HELLO) return true
-  const { name } = spec
-  return name === 'CONFIG' || name === 'ACL' || name === 'MIGRATE' || (name === 'SENTINEL' && args.length > 3)
 }
 
 function withoutSecrets(spec: CommandSpec, args: readonly string[]): readonly string[] {

@@ -32,7 +32,7 @@ export const redis: Protocol = {
 const STATE_VERSION = 2
 
 /** What is no name at all: the server will refuse it. */
-const ODD: CommandSpec = { name: '', kind: PLAIN, keyAt: 0, hasSubcommand: false, known: false }
+const ODD: CommandSpec = { name: '', kind: PLAIN, keyAt: 0, hasSubcommand: false, known: false, secretive: true }
 
 class RedisDecoder implements Decoder {
   readonly #pairing: Pairing

@@ -32,6 +32,14 @@ const COUNT_DIGITS_MAX = 10
 
 /** The number between a type byte at `at` and CRLF. Leading zeros, blanks and signs other than `-1` are no RESP. */
 export function readCount(bytes: Buffer, at: number, end: number): number {
+  // Most counts have one digit.
+  if (at + 4 <= end && bytes[at + 3] === LF && bytes[at + 2] === CR) {
+    const digit = bytes[at + 1] - 48
+    if (digit < 0 || digit > 9) return LINE_BAD
+    count.value = digit
+    count.next = at + 4
+    return LINE_OK
+  }
   let i = at + 1
   if (i < end && bytes[i] === MINUS) {
     if (i + 1 < end && bytes[i + 1] !== 49) return LINE_BAD
