@@ -8,6 +8,8 @@
  *     -- suppress: 30m        so long the same subject is not told again
  *     -- attack: T1071        MITRE ATT&CK technique, where one fits
  *     -- param z Float64 4: standard deviations above the mean
+ *     --
+ *     -- What it cannot tell: ... (an empty comment ends what is read; what follows is for people)
  *
  * The statement answers subject, score, summary, evidence (flow ids) and attrs (a map), one row per finding.
  */
@@ -54,6 +56,7 @@ export function parseRule(name: string, text: string): Rule {
   const values = new Map<string, string>()
   const parameters: RuleParameter[] = []
   for (const line of head.slice(1)) {
+    if (line === '') break
     const parameter = /^param (\w+) (\w+) (-?[\d.]+): (.+)$/.exec(line)
     if (parameter !== null) {
       const [, key, type, value, meaning] = parameter

@@ -51,7 +51,7 @@ const count = async (table: string) =>
 /** Who is guilty in each positive fixture. */
 const PLANTS: Readonly<Record<string, string>> = {
   beaconing: '/shop/cart -> c2.example',
-  brute_force: '10.9.0.1 -> shop/login',
+  brute_force: '10.9.0.1 -> /shop/login',
   dns_tunnelling: '/shop/report -> tunnel.example',
   error_burst: '/shop/orders',
   latency_regression: '/shop/cart GET /work',

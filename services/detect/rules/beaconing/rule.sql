@@ -7,6 +7,12 @@
 -- param min_calls UInt32 24: calls below which an interval says nothing
 -- param min_interval_s Float64 10: shorter ones are polling
 -- param min_score Float64 0.9: of 1, mean of evenness in time and in size (RITA's measures: MAD and Bowley skewness)
+-- param min_even_size Float64 0.9: of 1, evenness in size alone; what reports how things are has more and less to say
+-- param max_clients UInt32 4: workloads that call the same host, above which it is a service that all use
+--
+-- What it cannot tell: a workload that alone asks one host outside at even intervals with even sizes for a good reason (a
+-- licence or a health check) looks the same. Beacons that wait longer than 15 minutes, are spread by more than a tenth of
+-- their interval, hide among other calls to the same host, or run in more workloads than max_clients are not told.
 WITH
 calls AS
 (
@@ -19,6 +25,14 @@ calls AS
   GROUP BY client_cluster, client_ns, client, target
   HAVING length(times) >= {min_calls:UInt32}
 ),
+shared AS
+(
+  SELECT client_cluster, if(host != '', host, server_ip) AS target
+  FROM klartext.flows
+  WHERE ts >= {since:DateTime64(6, 'UTC')} AND ts < {until:DateTime64(6, 'UTC')} AND scope = 'internet' AND capture_side != 'server'
+  GROUP BY client_cluster, target
+  HAVING uniqExact((client_ns, client_name)) > {max_clients:UInt32}
+),
 intervals AS
 (
   SELECT *, arrayFilter(x -> x > 0, arrayPopFront(arrayDifference(times))) AS gaps,
@@ -26,6 +40,7 @@ intervals AS
     arrayReduce('medianExact', arrayMap(x -> abs(x - q[2]), gaps)) AS mad,
     arrayReduce('medianExact', sizes) AS size, arrayReduce('medianExact', arrayMap(x -> abs(toFloat64(x) - size), sizes)) AS size_mad
   FROM calls
+  WHERE (client_cluster, target) NOT IN shared
 ),
 scored AS
 (
@@ -43,4 +58,4 @@ SELECT
   evidence,
   map('interval_s', toString(round(q[2], 1)), 'calls', toString(length(times))) AS attrs
 FROM scored
-WHERE score >= {min_score:Float64}
+WHERE score >= {min_score:Float64} AND even_size >= {min_even_size:Float64}

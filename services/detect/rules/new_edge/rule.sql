@@ -5,6 +5,10 @@
 -- suppress: 7d
 -- attack: T1021
 -- param min_age_hours UInt32 24: how long both ends must have been known; a new workload has nothing but new edges
+--
+-- What it cannot tell: an edge that was there before anything was captured; a workload that calls another one of the
+-- internet's addresses than before (all of them are one end here); a new port or protocol between two that know each other.
+-- A planned change that makes two old workloads talk is told once, like an attack.
 WITH
 known AS
 (
