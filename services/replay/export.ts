@@ -42,7 +42,9 @@ export interface ExportSummary {
 }
 
 interface Wanted {
+  readonly row: ConnectionRow
   readonly about: string
+  readonly names: { readonly client: End; readonly server: End }
 }
 
 export class SegmentExport {
@@ -60,6 +62,21 @@ export class SegmentExport {
     return this.#wanted.get(info.id.toString())?.about ?? ''
   }
 
+  /** By address: `pod.namespace`, or a service's or node's name; an address that had several is left out. */
+  names(): Map<string, string> {
+    const all = new Map<string, Set<string>>()
+    const add = (address: string, { pod, namespace, service, workload }: End) => {
+      const name = [pod || service || workload, namespace].filter((part) => part !== '').join('.')
+      if (address !== '') all.set(address, (all.get(address) ?? new Set()).add(name))
+    }
+    for (const { row, names } of this.#wanted.values()) {
+      add(row.client_ip, names.client)
+      add(row.server_ip, names.server)
+    }
+    const single = [...all].map(([address, names]) => [address, names.size === 1 ? [...names][0] : ''] as const)
+    return new Map(single.filter(([, name]) => name !== ''))
+  }
+
   /** Finds out what is wanted. Throws `NO_SEGMENTS`. */
   async prepare(): Promise<void> {
     const { log, request } = this.#options
@@ -71,21 +88,23 @@ export class SegmentExport {
         `no segments of that window are kept: ${(await log.extent()) || 'none at all'}`,
       )
     }
-    const rows: { row: ConnectionRow; about: string }[] = []
+    const rows: Wanted[] = []
     for (const part of this.#parts) await this.#survey(part, rows)
     const lost = this.#parts.map(({ lostBeforeUs }) => lostBeforeUs).filter((us) => us > request.fromUs)
     this.summary.lostBeforeUs = Math.max(0, ...lost)
-    for (const { row, about } of this.#onceEach(rows)) this.#wanted.set(row.conn_id, { about })
+    for (const wanted of this.#onceEach(rows)) this.#wanted.set(wanted.row.conn_id, wanted)
     this.summary.connections = this.#wanted.size
   }
 
-  async #survey(part: ReplayPart, rows: { row: ConnectionRow; about: string }[]): Promise<void> {
+  async #survey(part: ReplayPart, rows: Wanted[]): Promise<void> {
     const { log, request, protocols, policy, pods } = this.#options
     const filter = new RowFilter(request, pods)
     const onConnection = (row: ConnectionRow) => {
       // What said nothing, or was only counted, has no packets.
       const bytes = row.bytes_to_server + row.bytes_to_client - row.gap_bytes_to_server - row.gap_bytes_to_client
-      if (bytes > 0 && filter.connection(row)) rows.push({ row, about: aboutOf(row, filter.names(row)) })
+      if (bytes <= 0 || !filter.connection(row)) return
+      const names = filter.names(row)
+      rows.push({ row, names, about: aboutOf(row, names) })
     }
     const pipeline = new DecodePipeline({
       protocols,
@@ -97,8 +116,8 @@ export class SegmentExport {
     })
     for await (const pieces of log.read(part, part.start)) {
       for (const piece of pieces) {
-        filter.knownUs = piece.sentUs > 0 ? piece.sentUs : Number.POSITIVE_INFINITY
-        for (const segments of this.#batches(piece)) pipeline.push(filter.segments(segments), -1, filter.knownUs)
+        // Whose an address was is asked of all that is known by now: who reads packets has no rows to compare names with.
+        for (const segments of this.#batches(piece)) pipeline.push(filter.segments(segments))
       }
     }
     pipeline.finish()
@@ -120,8 +139,8 @@ export class SegmentExport {
    * One conversation may have been captured twice: at both ends, or as a TLS object and as the socket under it. As packets
    * the two would have the same addresses and numbers. The plaintext is taken, and of two ends the server's.
    */
-  #onceEach(rows: readonly { row: ConnectionRow; about: string }[]): { row: ConnectionRow; about: string }[] {
-    const best: { row: ConnectionRow; about: string }[] = []
+  #onceEach(rows: readonly Wanted[]): Wanted[] {
+    const best: Wanted[] = []
     const byEnds = new Map<string, ConnectionRow[]>()
     for (const each of [...rows].sort((a, b) => rank(b.row) - rank(a.row))) {
       const { row } = each

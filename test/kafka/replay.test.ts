@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -16,14 +18,16 @@ import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
 import { Random } from '../../services/core/random.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { createTopics, TOPICS } from '../../services/core/topics.js'
+import { encodeFollowed, encodeIdentity, podKey } from '../../services/core/wire/pods.js'
 import { BusSegmentLog } from '../../services/replay/bus_log.js'
 import { flowCondition } from '../../services/replay/filter.js'
 import { type Replay, ReplayRegistry } from '../../services/replay/registry.js'
 import { replayRequest, replayTables } from '../../services/replay/request.js'
 import { submitReplay } from '../../services/replay/submit.js'
 import { REPLAY_QUEUE } from '../../services/replay/worker.js'
+import { identity } from '../fakes/identities.js'
 import { RedisServer, whyNoRedis } from '../redis/server.js'
-import { rows, runLive, SMALL_BLOCKS, send, timedTraffic, until } from '../replay/harness.js'
+import { rows, runLive, SMALL_BLOCKS, segmentsOf, send, timedTraffic, until } from '../replay/harness.js'
 import { type ServedStore, serveStore } from '../store/served_store.js'
 import type { TestKafka } from './server.js'
 import { killServices, ServiceProcess } from './service_process.js'
@@ -223,5 +227,31 @@ describe('replays over Kafka', { skip }, () => {
     )
     assert.match(half.out, /note {7}\d+ connections were open before the first segment/)
     child.kill('SIGKILL')
+  })
+
+  test('an export names pods and can be asked for a namespace’s', async (t) => {
+    const connections = new Map<string, string>()
+    await bus.readAll(TOPICS.segments, 0, (records) => {
+      for (const { value } of records)
+        for (const { connection } of segmentsOf(value)) connections.set(connection.serverIp, connection.cluster)
+    })
+    const [[address, cluster]] = [...connections].filter(([ip]) => ip !== '')
+    const producer = await bus.producer()
+    const pod = identity('api-1', { cluster, addresses: [address] })
+    const followed = { cluster, network: '', untilUs: Date.now() * 1000 }
+    await producer.send(TOPICS.pods, 0, [
+      { key: podKey(cluster, pod.key), value: encodeIdentity(pod) },
+      { key: podKey(cluster, ''), value: encodeFollowed(followed) },
+    ])
+    await producer.close()
+    const folder = mkdtempSync(join(tmpdir(), 'klartext-export-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const path = join(folder, 'shop.pcapng')
+    const window = ['--from', iso(START_US), '--to', iso(START_US + SPAN_US), '--namespace', 'shop']
+    const done = await klartext('export', 'pcapng', '-o', path, ...window)
+    assert.ok(Number(/^(\d+) connections/m.exec(done.err)?.[1]) > 0, done.err)
+    assert.match(readFileSync(path).toString('latin1'), new RegExp(`klartext: .*shop/api-1 \\(${address}:`))
+    const { stdout } = await promisify(execFile)('tshark', ['-r', path, '-N', 'n', '-T', 'fields', '-e', 'ip.host'])
+    for (const line of stdout.split('\n').filter(Boolean)) assert.ok(line.split(',').includes('api-1.shop'), line)
   })
 })

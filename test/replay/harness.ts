@@ -64,7 +64,8 @@ export function timedTraffic(
   })
 }
 
-function segmentsOf(value: Buffer): Segment[] {
+/** None of a message that cannot be read. */
+export function segmentsOf(value: Buffer): Segment[] {
   try {
     return decodeSegmentBatch(value).segments
   } catch (error) {

@@ -4,6 +4,9 @@ import { KlartextError } from '../../core/errors.js'
 
 const BUFFER_BYTES = 1 << 20
 const BLOCK_PACKET = 6
+const BLOCK_NAMES = 4
+const NAME_OF_IPV4 = 1
+const NAME_OF_IPV6 = 2
 /** Of an enhanced packet block, around the packet. */
 const BLOCK_HEAD_BYTES = 28
 const BLOCK_TAIL_BYTES = 4
@@ -76,6 +79,32 @@ export class PacketOutput {
     head[size + 20] = 9
     head.writeUInt32LE(32, size + 28)
     this.#size = size + 32
+  }
+
+  /** A name resolution block: what readers show for these addresses. */
+  names(records: Iterable<readonly [address: Buffer, name: string]>): void {
+    const parts: Buffer[] = []
+    for (const [address, name] of records) {
+      const value = Buffer.concat([address, Buffer.from(`${name}\0`)])
+      const record = Buffer.alloc(4 + ((value.length + 3) & ~3))
+      record.writeUInt16LE(address.length === 4 ? NAME_OF_IPV4 : NAME_OF_IPV6, 0)
+      record.writeUInt16LE(value.length, 2)
+      value.copy(record, 4)
+      parts.push(record)
+    }
+    if (parts.length === 0) return
+    // The last record is empty and says that it is the last.
+    const body = Buffer.concat([...parts, Buffer.alloc(4)])
+    const block = Buffer.alloc(12 + body.length)
+    block.writeUInt32LE(BLOCK_NAMES, 0)
+    block.writeUInt32LE(block.length, 4)
+    body.copy(block, 8)
+    block.writeUInt32LE(block.length, block.length - 4)
+    for (let at = 0; at < block.length; at += BUFFER_BYTES) {
+      const piece = block.subarray(at, at + BUFFER_BYTES)
+      if (this.#size + piece.length > BUFFER_BYTES) this.#flush()
+      this.#size += piece.copy(this.#bytes, this.#size)
+    }
   }
 
   /** Of the next packet. */

@@ -79,6 +79,8 @@ export interface PcapngOptions {
   readonly about?: string
   /** Comment of the first packet of a connection; `''` for none. */
   readonly aboutConnection?: (info: ConnectionInfo) => string
+  /** By address as text: what readers that resolve names show for it. */
+  readonly names?: ReadonlyMap<string, string>
 }
 
 /**
@@ -100,8 +102,9 @@ export class PcapngWriter {
   missingBytes = 0
 
   /** Replaces an existing file; only its owner may read it. Throws KlartextError `UNWRITABLE`, as all that writes. */
-  constructor(path: string, { about = '', aboutConnection = () => '' }: PcapngOptions = {}) {
+  constructor(path: string, { about = '', aboutConnection = () => '', names = new Map() }: PcapngOptions = {}) {
     this.#out = new PacketOutput(path, about)
+    this.#out.names([...names].map(([address, name]) => [addressToBytes(address), name]))
     this.#aboutConnection = aboutConnection
   }
 

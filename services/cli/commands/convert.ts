@@ -41,7 +41,7 @@ async function run(input: CommandInput): Promise<number> {
   if (opened.kind === 'archive' && extname(to) === '.pcapng') {
     const log = new ArchiveSegmentLog(from)
     const [fromUs, toUs] = ALL_TIME_US
-    return exportPcapng(to, log, replayRequest({ archive: log.path, fromUs, toUs }), true)
+    return exportPcapng(to, log, replayRequest({ archive: log.path, fromUs, toUs }), null, true)
   }
   const sink: Sink = extname(to) === '.pcapng' ? new PcapngWriter(to) : new ArchiveSink(to)
   const progress = new Progress(from, opened.sizeBytes)

@@ -14,7 +14,7 @@ export const exportCommand: Command = {
   summary: 'decrypted segments of a past window as a capture for Wireshark and the like',
   details: `The segments come from Kafka (KAFKA_BROKERS), an archive or a folder of archives (--archive), or what klartext up --record
 has recorded. TCP, IP and Ethernet are made up around them: addresses, times and bytes are kept, missing bytes stay missing,
-and what was left out or masked at capture stays so. Comments name pods and gaps. A connection that has to do with the
+and what was left out or masked at capture stays so. Comments name gaps and, of Kafka's segments, pods. A connection that has to do with the
 window is written with all that was read of it; one that was captured at both ends is written once. The file holds
 plaintext: only its owner may read it.
 
@@ -41,7 +41,7 @@ async function run(input: CommandInput): Promise<number> {
   const [fromUs, toUs] = [timeUs(input, 'from', nowMs), timeUs(input, 'to', nowMs)]
   const [leadUs, trailUs] = [spanUs(input, 'lead'), spanUs(input, 'trail')]
   const filter = filterOf(input)
-  const { log, archive, close } = await openLog(input, text(input, 'data') ?? defaultDataDir(), 'export')
+  const { log, archive, pods, close } = await openLog(input, text(input, 'data') ?? defaultDataDir(), 'export')
   try {
     if (archive === '' && (fromUs === null || toUs === null)) {
       throw new UsageError('klartext export: --from and --to say which window')
@@ -55,7 +55,7 @@ async function run(input: CommandInput): Promise<number> {
       ...(trailUs === null ? {} : { trailUs }),
       filter,
     })
-    return await exportPcapng(output, log, request)
+    return await exportPcapng(output, log, request, await pods(request))
   } finally {
     await close()
   }

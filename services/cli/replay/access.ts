@@ -6,13 +6,17 @@ import { ChdbStore, defaultDataDir, storeHolder } from '../../adapters/chdb/stor
 import { ClickHouseStore } from '../../adapters/clickhouse/store.js'
 import { KafkaBus } from '../../adapters/kafka/bus.js'
 import { kafkaOptions } from '../../adapters/kafka/config.js'
+import { PodTable } from '../../adapters/memory/pod_table.js'
 import { BullJobs } from '../../adapters/redis/bull_jobs.js'
 import { SYSTEM_CLOCK } from '../../adapters/system/clock.js'
 import { KAFKA_KEYS } from '../../core/config/shared.js'
 import { KlartextError, UsageError } from '../../core/errors.js'
 import type { JobQueue } from '../../core/ports/jobs.js'
+import type { PodDirectory } from '../../core/ports/pods.js'
 import type { SegmentLog } from '../../core/ports/segment_log.js'
 import type { Store } from '../../core/ports/store.js'
+import type { ReplayRequest } from '../../core/replay.js'
+import { PodFeed } from '../../decode/pod_feed.js'
 import { BusSegmentLog } from '../../replay/bus_log.js'
 import { ReplayRegistry } from '../../replay/registry.js'
 import { REPLAY_QUEUE } from '../../replay/worker.js'
@@ -79,6 +83,8 @@ export interface OpenLog {
   readonly log: SegmentLog
   /** `''`: klartext.segments. */
   readonly archive: string
+  /** What is known of the pods of that time; null for archives: they hold no names. */
+  pods(request: ReplayRequest): Promise<PodDirectory | null>
   close(): Promise<void>
 }
 
@@ -88,7 +94,10 @@ export async function openLog(input: CommandInput, dataDir: string, command: str
   if (archive === undefined && process.env.KAFKA_BROKERS) {
     const { config } = await loadConfig({ kafka: KAFKA_KEYS }, input)
     const bus = await KafkaBus.connect(kafkaOptions(config.kafka))
-    return { log: new BusSegmentLog(bus), archive: '', close: () => bus.close() }
+    const feed = { bus, clock: SYSTEM_CLOCK, pods: new PodTable() }
+    const pods = ({ fromUs, toUs, leadUs, trailUs }: ReplayRequest) =>
+      PodFeed.past(feed, fromUs - leadUs, toUs + trailUs)
+    return { log: new BusSegmentLog(bus), archive: '', pods, close: () => bus.close() }
   }
   const path = archive ?? recordingOf(dataDir)
   if (path === null) {
@@ -96,7 +105,7 @@ export async function openLog(input: CommandInput, dataDir: string, command: str
     throw new UsageError(`klartext ${command}: no segments to read: ${hint}`)
   }
   const log = new ArchiveSegmentLog(path)
-  return { log, archive: log.path, close: async () => {} }
+  return { log, archive: log.path, pods: async () => null, close: async () => {} }
 }
 
 function recordingOf(dataDir: string): string | null {

@@ -2,6 +2,7 @@
 import { PcapngWriter } from '../../adapters/pcap/writer.js'
 import { EXIT } from '../../core/errors.js'
 import { DECODER_VERSION } from '../../core/flow.js'
+import type { PodDirectory } from '../../core/ports/pods.js'
 import type { SegmentLog } from '../../core/ports/segment_log.js'
 import type { ReplayRequest } from '../../core/replay.js'
 import { defaultPolicy, FlowPolicy } from '../../decode/policy.js'
@@ -15,14 +16,16 @@ export async function exportPcapng(
   path: string,
   log: SegmentLog,
   request: ReplayRequest,
+  pods: PodDirectory | null,
   quiet = false,
 ): Promise<number> {
   const policy = new FlowPolicy(defaultPolicy('metadata'))
-  const exported = new SegmentExport({ log, request, protocols: PROTOCOLS, policy, pods: null })
+  const exported = new SegmentExport({ log, request, protocols: PROTOCOLS, policy, pods })
   await exported.prepare()
   const writer = new PcapngWriter(path, {
     about: aboutFile(request),
     aboutConnection: (info) => exported.about(info),
+    names: exported.names(),
   })
   try {
     await exported.write(writer)
