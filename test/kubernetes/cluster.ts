@@ -72,7 +72,8 @@ export class Cluster {
       '--allow-privileged=true',
     ]
     const log = openSync(path('log'), 'a')
-    this.#server = spawn(goProgramPath('apiserver'), words, {
+    // It ends with this process, however that ends.
+    this.#server = spawn('setpriv', ['--pdeathsig', 'KILL', goProgramPath('apiserver'), ...words], {
       stdio: ['ignore', log, log],
       env: {
         ...process.env,

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ArchiveSource } from '../../services/adapters/archive/reader.js'
@@ -14,43 +14,22 @@ import { EXIT } from '../../services/core/errors.js'
 import { REPO_ROOT } from '../../services/core/repo_root.js'
 import type { Segment } from '../../services/core/segment.js'
 import { capture, NO_CAPTURE, PYTHON, run } from './harness.js'
+import { Cgroups, enterCgroups, mountOf, removeCgroup } from './pods/cgroups.js'
 
 const [ID, OTHER_ID] = ['0123456789abcdef'.repeat(4), 'fedcba9876543210'.repeat(4)]
 const [POD, OTHER_POD] = ['0f1e2d3c-1111-2222-3333-444455556666', '9f1e2d3c-1111-2222-3333-444455556666']
 const SLICE = POD.replaceAll('-', '_')
 
-function mountOf(type: string, option = ''): string | null {
-  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n')
-  const found = mounts.map((line) => line.split(' ')).find((words) => words[2] === type && words[3].includes(option))
-  return found?.[1] ?? null
-}
 const UNIFIED = mountOf('cgroup2')
 const MEMORY = mountOf('cgroup', 'memory')
 
 let server: Server
 let url = ''
-const made: string[] = []
-
-/** Makes a cgroup and its parents; all of them are removed in the end. */
-function cgroup(root: string, path: string): string {
-  const folder = join(root, path)
-  const missing: string[] = []
-  for (let at = folder; at !== root; at = dirname(at)) missing.unshift(at)
-  for (const each of missing) {
-    try {
-      mkdirSync(each)
-      made.push(each)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-  }
-  return folder
-}
+const cgroups = new Cgroups()
 
 /** One request by a process that lives in these cgroups only. */
 async function request(folders: readonly string[], path: string): Promise<void> {
-  const moves = folders.map((folder) => `echo $$ > '${folder}/cgroup.procs' && `).join('')
-  await run('sh', ['-c', `${moves}exec curl -s -o /dev/null '${url}${path}'`])
+  await run('sh', ['-c', `${enterCgroups(folders)}exec curl -s -o /dev/null '${url}${path}'`])
 }
 
 /** Of the connection on which `path` was asked for, at the end that asked. */
@@ -71,21 +50,8 @@ before(async () => {
 
 after(async () => {
   server.close()
-  for (const folder of made.reverse()) await removed(folder)
+  await cgroups.remove()
 })
-
-/** Refused as busy until the last process in it is gone. */
-async function removed(folder: string): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return rmdirSync(folder)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-      if (tries === 200) throw error
-      await sleep(50)
-    }
-  }
-}
 
 const V2: [string, string, string][] = [
   [`kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${SLICE}.slice/cri-containerd-${ID}.scope`, ID, POD],
@@ -100,7 +66,7 @@ const V2: [string, string, string][] = [
 test('names of cgroup v2, by either driver', { skip: NO_CAPTURE }, async () => {
   const root = UNIFIED as string
   assert.ok(root, 'this host has no cgroup v2')
-  const folders = V2.map(([path]) => cgroup(root, path))
+  const folders = V2.map(([path]) => cgroups.make(root, path))
   const { segments } = await capture({ tls: false }, async () => {
     for (const [i, folder] of folders.entries()) await request([folder], `/v2/${i}`)
     await request([root], '/v2/host')
@@ -112,7 +78,10 @@ test('names of cgroup v2, by either driver', { skip: NO_CAPTURE }, async () => {
 
 test('names of cgroup v1, where v2 is not used', { skip: NO_CAPTURE }, async (t) => {
   if (MEMORY === null) return t.diagnostic('this host has no cgroup v1')
-  const [inPod, plain] = [cgroup(MEMORY, `kubepods/burstable/pod${POD}/${ID}`), cgroup(MEMORY, `docker/${ID}`)]
+  const [inPod, plain] = [
+    cgroups.make(MEMORY, `kubepods/burstable/pod${POD}/${ID}`),
+    cgroups.make(MEMORY, `docker/${ID}`),
+  ]
   const outside = UNIFIED === null ? [] : [UNIFIED]
   const { segments } = await capture({ tls: false }, async () => {
     await request([...outside, inPod], '/v1/pod')
@@ -138,8 +107,8 @@ new = http.client.HTTPConnection(host); get(new, '/move/new')
 
 test('a process that moves: a connection belongs where it began', { skip: NO_CAPTURE }, async () => {
   const root = UNIFIED as string
-  const first = cgroup(root, `kubepods/pod${POD}/${ID}`)
-  const second = cgroup(root, `kubepods/pod${OTHER_POD}/${OTHER_ID}`)
+  const first = cgroups.make(root, `kubepods/pod${POD}/${ID}`)
+  const second = cgroups.make(root, `kubepods/pod${OTHER_POD}/${OTHER_ID}`)
   const { segments } = await capture({ tls: false }, async () => {
     await run(PYTHON, ['-c', MOVING, url.slice('http://'.length), first, second])
   })
@@ -161,12 +130,12 @@ test('process and cgroup are gone before their segments are read', { skip: NO_CA
     })
     while (!said.includes('recording to')) await sleep(20)
     recorder.kill('SIGSTOP')
-    const pod = cgroup(UNIFIED as string, `kubepods/pod${POD}`)
+    const pod = cgroups.make(UNIFIED as string, `kubepods/pod${POD}`)
     for (const [i, id] of ids.entries()) {
       const gone = join(pod, id)
       mkdirSync(gone, { recursive: true })
       await request([gone], `/gone/${i}`)
-      await removed(gone)
+      await removeCgroup(gone)
     }
     recorder.kill('SIGCONT')
     recorder.kill('SIGINT')
@@ -183,14 +152,14 @@ test('process and cgroup are gone before their segments are read', { skip: NO_CA
 
 test('two hundred cgroups, one after the other, each removed at once', { skip: NO_CAPTURE }, async (t) => {
   const root = UNIFIED as string
-  const pod = cgroup(root, `kubepods/pod${POD}`)
+  const pod = cgroups.make(root, `kubepods/pod${POD}`)
   const ids = Array.from({ length: 200 }, (_, i) => i.toString(16).padStart(64, '0'))
   const { segments } = await capture({ tls: false }, async () => {
     for (const [i, id] of ids.entries()) {
       const folder = join(pod, id)
       mkdirSync(folder, { recursive: true })
       await request([folder], `/many/${i}`)
-      await removed(folder)
+      await removeCgroup(folder)
     }
   })
   for (const [i, id] of ids.entries()) assert.deepEqual(marksOf(segments, `/many/${i}`), [`${id} ${POD}`])

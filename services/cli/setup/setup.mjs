@@ -12,6 +12,8 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 const BUILD_PACKAGES = ['clang', 'libbpf-dev', 'libzydis-dev', 'libelf-dev', 'zlib1g-dev', 'make', 'g++']
 const DEMO_PACKAGES = ['nginx-light', 'curl', 'openssl', 'python3', 'python3-requests']
 const TEST_PACKAGES = [
+  'iproute2',
+  'nftables',
   'libssl-dev',
   'python3-aiohttp',
   'openjdk-17-jre-headless',
