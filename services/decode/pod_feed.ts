@@ -33,7 +33,7 @@ export class PodFeed implements Names {
   #next: bigint | null = null
   /** What was in the topic then (own clock) has been read. */
   #readUs = 0
-  /** By cluster: when its directory last said how far it has come. */
+  /** By cluster: when its directory last said how far it has come; 0 where it has told of somebody and not yet said so. */
   readonly #toldUs = new Map<string, number>()
   /** What was known earlier is dropped while reading, and is not complete when that is done. */
   #keptUs = 0
@@ -122,8 +122,12 @@ export class PodFeed implements Names {
           continue
         }
         const record = decodePodRecord(value)
-        if (record.type === 'identity') pods.put(record.identity, knownUs)
-        else {
+        if (record.type === 'identity') {
+          const { cluster } = record.identity
+          pods.put(record.identity, knownUs)
+          // Its directory has begun and will say how far it has come.
+          if (!this.#toldUs.has(cluster)) this.#toldUs.set(cluster, 0)
+        } else {
           const { followed } = record
           pods.follow(followed, knownUs)
           this.#toldUs.set(followed.cluster, Math.max(this.#toldUs.get(followed.cluster) ?? 0, knownUs))

@@ -5,7 +5,7 @@ import type { Clock } from '../core/ports/clock.js'
 import { ApiError, type KubernetesApi } from '../core/ports/kubernetes.js'
 import { Identities } from './identities.js'
 import { readNamespace, readNode, readOwned, readPod, readService, readSlice } from './objects.js'
-import { type ResourceEvents, ResourceWatch, Turns } from './resource_watch.js'
+import { GONE, type ResourceEvents, ResourceWatch, Turns } from './resource_watch.js'
 
 export interface DirectoryOptions {
   /** What flows call the cluster. */
@@ -49,6 +49,8 @@ export class Directory {
   /** Objects that could not be read. */
   unreadable = 0
   failures = 0
+  /** Of them: the server no longer had the place of a watch (410), so that all was listed anew. */
+  forgotten = 0
   /** What went wrong last, since all was well; null where all is. */
   trouble: string | null = null
 
@@ -132,6 +134,7 @@ export class Directory {
 
   #failed(kind: string, error: ApiError): void {
     this.failures += 1
+    if (error.status === GONE) this.forgotten += 1
     this.trouble = error.message
     this.#options.onFailure?.(kind, error)
   }

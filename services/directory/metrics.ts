@@ -26,6 +26,11 @@ export function directoryMetrics(
       [{ to: 'kubernetes' }, directory.failures],
       [{ to: 'kafka' }, publisher.failures],
     ]),
+    counter(
+      'klartext_directory_forgotten_total',
+      'Watches whose place the API server no longer had (410): what is there was listed anew.',
+      directory.forgotten,
+    ),
     counter('klartext_directory_unreadable_total', 'What could not be read and was passed over.', [
       [{ what: 'object' }, directory.unreadable],
       [{ what: 'message' }, unreadable],

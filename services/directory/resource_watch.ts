@@ -14,7 +14,8 @@ const WATCH_SPREAD_SECONDS = 60
 const RETRY_MS_MIN = 250
 const RETRY_MS_MAX = 5_000
 const WELL_US = 1_000_000
-const GONE = 410
+/** The status of a server that no longer has the version a watch would go on from. */
+export const GONE = 410
 
 export interface ResourceEvents {
   /** Answers a key of the object, or null for one that cannot be read. */

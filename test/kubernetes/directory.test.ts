@@ -1,19 +1,18 @@
 /** The directory against a real kube-apiserver: names as of a time, with exactly the rights its manifest gives it. */
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadAllYaml } from '@kubernetes/client-node'
 import { KubernetesClient } from '../../services/adapters/kubernetes/api.js'
 import { PodTable } from '../../services/adapters/memory/pod_table.js'
 import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
 import type { Identity } from '../../services/core/pods.js'
 import type { ApiError } from '../../services/core/ports/kubernetes.js'
 import { Random } from '../../services/core/random.js'
-import { REPO_ROOT } from '../../services/core/repo_root.js'
 import { Directory } from '../../services/directory/directory.js'
 import { Cluster, whyNoCluster } from './cluster.js'
+import { applyManifest, endPod, PODS, replicaSet, startPod } from './objects.js'
 
 const skip = whyNoCluster()
 const NOW_S = Math.floor(Date.now() / 1000)
@@ -43,7 +42,7 @@ before(async () => {
   cluster = await Cluster.start()
   await cluster.call('POST', '/api/v1/namespaces', { metadata: { name: 'klartext' } })
   await cluster.call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } })
-  await applyManifest('k8s/base/directory/rbac.yaml')
+  await applyManifest(cluster, 'k8s/base/directory/rbac.yaml')
   // At first the token is not good, as after it has expired.
   tokenFile = join(cluster.folder, 'token')
   writeFileSync(tokenFile, 'expired')
@@ -64,18 +63,6 @@ after(async () => {
   await cluster.stop()
 })
 
-const PATHS: Readonly<Record<string, string>> = {
-  ServiceAccount: '/api/v1/namespaces/klartext/serviceaccounts',
-  ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
-  ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
-}
-
-async function applyManifest(path: string): Promise<void> {
-  for (const object of loadAllYaml(readFileSync(join(REPO_ROOT, path), 'utf8')) as { kind: string }[]) {
-    await cluster.call('POST', PATHS[object.kind], object)
-  }
-}
-
 async function until(what: string, holds: () => boolean): Promise<void> {
   const end = Date.now() + 30_000
   while (!holds()) {
@@ -88,40 +75,6 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 function holder(address: string, timeUs: number): Identity | null {
   const found = table.at().byAddress('lab', address, timeUs)
   return typeof found === 'string' ? null : found
-}
-
-const iso = (seconds: number) => new Date(seconds * 1000).toISOString()
-const PODS = '/api/v1/namespaces/shop/pods'
-
-async function startPod(name: string, ip: string, set: { name: string; uid: string }, fromS: number): Promise<void> {
-  const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', controller: true, ...set }
-  await cluster.call('POST', PODS, {
-    metadata: { name, ownerReferences: [owner] },
-    spec: { nodeName: 'node-1', containers: [{ name: 'app', image: 'app' }], terminationGracePeriodSeconds: 0 },
-  })
-  const status = { phase: 'Running', startTime: iso(fromS), podIP: ip, podIPs: [{ ip }] }
-  await cluster.call('PATCH', `${PODS}/${name}/status`, { status }, 'application/merge-patch+json')
-}
-
-async function endPod(name: string, fromS: number, atS: number): Promise<void> {
-  const ended = { name: 'app', image: 'app', imageID: '', ready: false, restartCount: 0 }
-  const state = { terminated: { exitCode: 0, startedAt: iso(fromS), finishedAt: iso(atS) } }
-  const status = { containerStatuses: [{ ...ended, state }] }
-  await cluster.call('PATCH', `${PODS}/${name}/status`, { status }, 'application/merge-patch+json')
-  await cluster.call('DELETE', `${PODS}/${name}`)
-}
-
-async function replicaSet(name: string, workload: string): Promise<{ name: string; uid: string }> {
-  const owner = { apiVersion: 'apps/v1', kind: 'Deployment', name: workload, uid: `d-${workload}`, controller: true }
-  const labels = { app: name }
-  const made = await cluster.call('POST', '/apis/apps/v1/namespaces/shop/replicasets', {
-    metadata: { name, ownerReferences: [owner] },
-    spec: {
-      selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'app' }] } },
-    },
-  })
-  return { name, uid: (made as { metadata: { uid: string } }).metadata.uid }
 }
 
 test('without a good token it waits and says so; with one it goes on, and the rights of its manifest are enough', {
@@ -147,7 +100,7 @@ test('rolling restarts with addresses used again within seconds: every address a
     const next: number[] = []
     const order = freeFrom.map((_, i) => i).sort(() => random.next() - 0.5)
     for (let w = 0; w < WORKLOADS; w++) {
-      const set = await replicaSet(`w${w}-g${generation}`, `w${w}`)
+      const set = await replicaSet(cluster, `w${w}-g${generation}`, `w${w}`)
       for (let r = 0; r < REPLICAS; r++) {
         // The next pod takes the address of some pod of the generation before, one to four seconds after its end.
         const slot = order[w * REPLICAS + r]
@@ -156,11 +109,11 @@ test('rolling restarts with addresses used again within seconds: every address a
         const life = { ip: `10.1.0.${slot + 1}`, pod: `${set.name}-p${r}`, workload: `w${w}`, fromS, toS }
         lives.push(life)
         next[slot] = toS
-        await startPod(life.pod, life.ip, set, fromS)
+        await startPod(cluster, life.pod, life.ip, set, fromS)
       }
     }
     for (const life of lives.slice(-WORKLOADS * REPLICAS))
-      if (generation < GENERATIONS - 1) await endPod(life.pod, life.fromS, life.toS)
+      if (generation < GENERATIONS - 1) await endPod(cluster, life.pod, life.fromS, life.toS)
     freeFrom = next
   }
   const last = lives.slice(-WORKLOADS * REPLICAS)
@@ -185,13 +138,13 @@ test('rolling restarts with addresses used again within seconds: every address a
 })
 
 test('what happened while the server was away is known after it is back', { skip }, async () => {
-  const set = await replicaSet('late-g1', 'late')
-  await startPod('late-1', '10.2.0.1', set, NOW_S - 100)
+  const set = await replicaSet(cluster, 'late-g1', 'late')
+  await startPod(cluster, 'late-1', '10.2.0.1', set, NOW_S - 100)
   await until('the pod is known', () => holder('10.2.0.1', NOW_S * 1e6)?.workload === 'late')
   await cluster.kill()
   await cluster.run()
   await cluster.call('DELETE', `${PODS}/late-1`)
-  await startPod('late-2', '10.2.0.2', set, NOW_S - 50)
+  await startPod(cluster, 'late-2', '10.2.0.2', set, NOW_S - 50)
   await until('the new pod is known', () => holder('10.2.0.2', NOW_S * 1e6)?.name === 'late-2')
   await until('the old one has ended', () => holder('10.2.0.1', (Date.now() + 60_000) * 1000) === null)
   assert.equal(directory.unreadable, 0)
