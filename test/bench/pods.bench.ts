@@ -16,12 +16,12 @@ import { decodePodRecord, encodeIdentity } from '../../services/core/wire/pods.j
 import { FlowContext } from '../../services/decode/flow_context.js'
 import { nameEnds } from '../../services/decode/naming.js'
 import { BenchApiServer, podAddress, podContainer } from './pods/api_server.js'
+import { benchIdentities, START_US } from './pods/identities.js'
 
 const LOOKUPS = 5_000_000
 const ROUNDS = 5
 const CONNECTIONS = 10_000
 const S = 1_000_000
-const START_US = 1_790_000_000 * S
 /** What is told of a pod until its address, its containers and its service are known. */
 const VERSIONS = 3
 
@@ -86,35 +86,13 @@ async function directory(pods: number): Promise<void> {
   }
 }
 
-function identities(pods: number): Identity[] {
-  return Array.from({ length: pods }, (_, i) => ({
-    key: `uid-${i}`,
-    kind: 'pod',
-    cluster: 'bench',
-    namespace: `team-${i % 50}`,
-    name: `service-${i % 2000}-7d9f8b6c5d-${i}`,
-    workload: `service-${i % 2000}`,
-    workloadKind: 'Deployment',
-    node: `node-${i % 500}`,
-    zone: `eu-1${'abc'[i % 3]}`,
-    region: 'eu-1',
-    service: `service-${i % 2000}`,
-    serviceAccount: `service-${i % 2000}`,
-    podUid: `uid-${i}`,
-    addresses: [podAddress(i)],
-    containers: [{ id: podContainer(i), name: 'app' }],
-    validFromUs: START_US,
-    validToUs: STILL_VALID_US,
-  }))
-}
-
 function heapMb(): number {
   ;(globalThis as { gc?: () => void }).gc?.()
   return process.memoryUsage().heapUsed / 2 ** 20
 }
 
 function lookups(pods: number, lives: number): void {
-  const now = identities(pods)
+  const now = benchIdentities(pods)
   const before = heapMb()
   const table = new PodTable()
   const decoded = (identity: Identity, knownUs: number) => {
