@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
-/* Probes in TLS libraries. The cookie of a probe says which function it is in and where its arguments are. */
+/*
+ * Probes in TLS libraries. The cookie of a probe says which function it is in and where its arguments are.
+ *
+ * Of the 1.2 µs that a library call with its socket call costs more (test/bench/capture/ping_pong.c, programs with parts
+ * left out), 0.73 are the entry and the return trap themselves, 0.13 the passage through two tracepoints, 0.24 what the
+ * programs do before there is anything to tell, 0.13 the record in the ring.
+ */
 #ifndef KLARTEXT_TLS_H
 #define KLARTEXT_TLS_H
 

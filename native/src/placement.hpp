@@ -4,6 +4,10 @@
 // single-step, which costs a debug exception: an empty entry and return probe took 1.3 µs against 31 µs a call in a virtual
 // machine (test/live/probe_sites.test.ts). So the plan looks for a site with an emulated instruction at which the
 // arguments are still in registers and the stack pointer is what it was, so that the return probe can sit there too.
+//
+// A second emulated site where the function ends (the check of its stack protector, say) would do without the return
+// probe, and cost more: 0.38 µs against the 0.2 µs that a return probe adds to its entry, 0.27 while system calls are
+// traced.
 #pragma once
 
 #include <array>

@@ -1,23 +1,27 @@
 /**
  * What capture costs an nginx that serves 200-byte answers over TLS keep-alive: uncaptured, captured by klartext, with
- * conventional probes, and watched by bpftrace as an outside check; interleaved, all on the two cores that generator,
+ * conventional probes, and watched by a minimal conventional sniffer; interleaved, all on the two cores that generator,
  * server and capturer share. Generators: wrk at saturation, capture/steady.c at a fixed rate, capture/ping_pong.c for one
  * call. Generators use the same libssl and are captured as well: every request is seen at both ends.
+ *
+ * What a mode adds is told against the uncaptured run of the same round, since a host's speed drifts; of the rounds the
+ * median, with the lowest and the highest beside it.
  */
 import { execFile } from 'node:child_process'
 import { cpus } from 'node:os'
 import { promisify } from 'node:util'
 import { nativeProgram } from '../native_program.js'
 import { cpuUs, residentMb } from './capture/cpu.js'
-import { canRun, MODE_TEXT, type Mode, watch } from './capture/modes.js'
+import { canRun, MODE_TEXT, MODES, type Mode, watch } from './capture/modes.js'
 import { Nginx } from './capture/nginx.js'
+import { takePriority } from './capture/priority.js'
 
-const ROUNDS = 5
-/** Of what is only compared with. */
+const ROUNDS = 9
+/** Of what is only an outside check. */
 const OTHER_ROUNDS = 3
-const SATURATED_SECONDS = 2
-const STEADY_SECONDS = 2.5
-const CALL_SECONDS = 0.8
+const SATURATED_SECONDS = 1
+const STEADY_SECONDS = 1.25
+const CALL_SECONDS = 0.3
 const RATE = 10_000
 const CONNECTIONS = 16
 
@@ -43,21 +47,22 @@ interface Round {
 export async function main(): Promise<number> {
   const steady = nativeProgram('test/bench/capture/steady.c')
   const pingPong = nativeProgram('test/bench/capture/ping_pong.c')
+  const modes = MODES.filter(canRun)
   const nginx = new Nginx()
-  await nginx.start()
-  const rounds = new Map<Mode, Round[]>()
+  const release = takePriority()
+  const rounds = new Map<Mode, Round[]>(modes.map((mode) => [mode, []]))
   try {
+    await nginx.start()
     for (let i = 0; i < ROUNDS; i++) {
-      for (const mode of ['uncaptured', 'klartext', 'conventional', 'bpftrace'] as const) {
-        // The outside check is slow to start and needs no median.
-        const wanted = mode === 'bpftrace' ? 1 : mode === 'conventional' ? OTHER_ROUNDS : ROUNDS
-        if (!canRun(mode) || i >= wanted) continue
-        const list = rounds.get(mode) ?? []
-        list.push(await round(mode, nginx, steady, pingPong))
-        rounds.set(mode, list)
+      // Each mode comes first in its turn.
+      for (let k = 0; k < modes.length; k++) {
+        const mode = modes[(i + k) % modes.length]
+        if (mode === 'sniffer' && i >= OTHER_ROUNDS) continue
+        rounds.get(mode)?.push(await round(mode, nginx, steady, pingPong))
       }
     }
   } finally {
+    release()
     nginx.stop()
   }
   report(rounds)
@@ -94,24 +99,49 @@ async function round(mode: Mode, nginx: Nginx, steady: string, pingPong: string)
   }
 }
 
-function report(rounds: ReadonlyMap<Mode, readonly Round[]>): void {
-  const of = (mode: Mode, value: (each: Round) => number) => {
-    const values = (rounds.get(mode) ?? []).map(value).sort((a, b) => a - b)
-    return values[values.length >> 1]
+/** Of one number in all rounds. */
+class Spread {
+  readonly #sorted: number[]
+
+  constructor(values: readonly number[]) {
+    this.#sorted = [...values].sort((a, b) => a - b)
   }
-  const best = (mode: Mode, value: (each: Round) => number) => Math.min(...(rounds.get(mode) ?? []).map(value))
+
+  get median(): number {
+    return this.#sorted[this.#sorted.length >> 1]
+  }
+
+  get lowest(): number {
+    return this.#sorted[0]
+  }
+
+  get highest(): number {
+    return this.#sorted[this.#sorted.length - 1]
+  }
+
+  text(digits: number): string {
+    const [median, lowest, highest] = [this.median, this.lowest, this.highest].map((value) => value.toFixed(digits))
+    return `${median} (${lowest} to ${highest})`
+  }
+}
+
+type Value = (each: Round) => number
+
+function report(rounds: ReadonlyMap<Mode, readonly Round[]>): void {
+  const all = (mode: Mode) => rounds.get(mode) ?? []
+  const of = (mode: Mode, value: Value) => new Spread(all(mode).map(value))
   const columns: [string, (mode: Mode) => string][] = [
-    ['requests/s', (mode) => of(mode, (each) => each.perSecond).toFixed(0)],
-    ['nginx µs/request', (mode) => of(mode, (each) => each.nginxUs).toFixed(1)],
-    ['capturer µs/exchange', (mode) => of(mode, (each) => each.capturerUs).toFixed(2)],
-    [`answered/s of ${RATE / 1000} k`, (mode) => of(mode, (each) => each.steadyPerSecond).toFixed(0)],
-    ['nginx µs/request', (mode) => of(mode, (each) => each.steadyNginxUs).toFixed(1)],
-    ['p50 µs', (mode) => of(mode, (each) => each.p50).toFixed(0)],
-    ['p99 µs', (mode) => of(mode, (each) => each.p99).toFixed(0)],
-    ['best p99', (mode) => best(mode, (each) => each.p99).toFixed(0)],
-    ['µs/4 calls', (mode) => best(mode, (each) => each.roundTripUs).toFixed(1)],
-    ['lost bytes', (mode) => String(Math.max(...(rounds.get(mode) ?? []).map((each) => each.lostBytes)))],
-    ['MB', (mode) => of(mode, (each) => each.residentMb).toFixed(0)],
+    ['requests/s', (mode) => of(mode, (each) => each.perSecond).median.toFixed(0)],
+    ['nginx µs/request', (mode) => of(mode, (each) => each.nginxUs).median.toFixed(1)],
+    ['capturer µs/exchange', (mode) => of(mode, (each) => each.capturerUs).median.toFixed(2)],
+    [`answered/s of ${RATE / 1000} k`, (mode) => of(mode, (each) => each.steadyPerSecond).median.toFixed(0)],
+    ['nginx µs/request', (mode) => of(mode, (each) => each.steadyNginxUs).median.toFixed(1)],
+    ['p50 µs', (mode) => of(mode, (each) => each.p50).median.toFixed(0)],
+    ['p99 µs', (mode) => of(mode, (each) => each.p99).median.toFixed(0)],
+    ['best p99', (mode) => of(mode, (each) => each.p99).lowest.toFixed(0)],
+    ['µs/4 calls', (mode) => of(mode, (each) => each.roundTripUs).lowest.toFixed(1)],
+    ['lost bytes', (mode) => String(of(mode, (each) => each.lostBytes).highest)],
+    ['MB', (mode) => of(mode, (each) => each.residentMb).median.toFixed(0)],
   ]
   console.log(
     `nginx TLS keep-alive, answers of 200 B, ${CONNECTIONS} connections; ${cpus().length} cores for generator, server and capturer;` +
@@ -124,21 +154,35 @@ function report(rounds: ReadonlyMap<Mode, readonly Round[]>): void {
     const cells = columns.map(([name, cell]) => cell(mode).padStart(name.length + 2))
     console.log(`${mode.padEnd(12)}${cells.join('')}`)
   }
-  const added = (mode: Mode, value: (each: Round) => number) => of(mode, value) - of('uncaptured', value)
-  const cost = (mode: Mode) => added(mode, (each) => each.nginxUs)
-  const steadyCost = (mode: Mode) => added(mode, (each) => each.steadyNginxUs)
-  const perCall = (best('klartext', (each) => each.roundTripUs) - best('uncaptured', (each) => each.roundTripUs)) / 4
+
+  const against = (mode: Mode, compare: (watched: Round, alone: Round) => number) =>
+    new Spread(all(mode).map((each, i) => compare(each, all('uncaptured')[i])))
+  const added = (mode: Mode, value: Value) => against(mode, (watched, alone) => value(watched) - value(alone))
+  const others = [...rounds.keys()].filter((mode) => mode !== 'uncaptured' && mode !== 'klartext')
+  const tell = (what: string, value: Value, goal: string) => {
+    const own = added('klartext', value)
+    const beside = others.map((mode) => {
+      const cost = added(mode, value)
+      // Where rounds differ by more than what is added there is no share to tell.
+      const share = own.lowest > 0 ? `: 1/${(cost.median / own.median).toFixed(1)}` : ''
+      return `${mode} ${cost.text(1)}${share}`
+    })
+    console.log(`${what}: ${own.text(1)} µs; ${beside.join('; ')}${goal}`)
+  }
+  console.log('')
+  tell('CPU added to nginx per request at saturation', (each) => each.nginxUs, ' (to reach: 1/6)')
+  tell(`the same at ${RATE / 1000} k/s`, (each) => each.steadyNginxUs, '')
+  const kept = (mode: Mode) => against(mode, (watched, alone) => (100 * watched.perSecond) / alone.perSecond).text(0)
+  const keptBeside = others.map((mode) => `${mode} ${kept(mode)} %`)
+  console.log(`throughput kept at saturation: ${kept('klartext')} % (to reach: 50 %); ${keptBeside.join('; ')}`)
+  const best = (mode: Mode) => of(mode, (each) => each.roundTripUs).lowest
+  const perCall = (mode: Mode) => ((best(mode) - best('uncaptured')) / 4).toFixed(2)
+  const callBeside = others.map((mode) => `${mode} ${perCall(mode)} µs`)
   console.log(
-    `\nCPU added to nginx per request at saturation: ${cost('klartext').toFixed(1)} µs, conventional ${cost('conventional').toFixed(1)} µs:` +
-      ` 1/${(cost('conventional') / cost('klartext')).toFixed(1)} (to reach: 1/6)`,
+    `added per TLS library call with its socket call, 200 B: ${perCall('klartext')} µs; ${callBeside.join('; ')}`,
   )
   console.log(
-    `the same at ${RATE / 1000} k/s: ${steadyCost('klartext').toFixed(1)} µs, conventional ${steadyCost('conventional').toFixed(1)} µs:` +
-      ` 1/${(steadyCost('conventional') / steadyCost('klartext')).toFixed(1)}`,
+    '  (a probe on an instruction that the kernel does not emulate costs a single step, a debug exception that a virtual\n' +
+      "  machine takes to its host: how dear it is depends on the host, and so does the conventional probes' price)",
   )
-  const kept = (mode: Mode) => (100 * of(mode, (each) => each.perSecond)) / of('uncaptured', (each) => each.perSecond)
-  console.log(
-    `throughput kept at saturation: ${kept('klartext').toFixed(0)} %, conventional ${kept('conventional').toFixed(0)} % (to reach: 50 %)`,
-  )
-  console.log(`added per TLS library call with its socket call, 200 B: ${perCall.toFixed(2)} µs`)
 }

@@ -1,18 +1,24 @@
 /** How nginx is watched while it is measured. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { REPO_ROOT } from '../../../services/core/repo_root.js'
+import { nativeProgram } from '../../native_program.js'
 
-export type Mode = 'uncaptured' | 'klartext' | 'conventional' | 'bpftrace'
+export const MODES = ['uncaptured', 'klartext', 'conventional', 'sniffer'] as const
+export type Mode = (typeof MODES)[number]
 
 export const MODE_TEXT: Record<Mode, string> = {
   uncaptured: 'nobody watches',
   klartext: 'as it ships: the whole host, TLS and sockets, both ends of every request',
-  conventional: 'the same programs with probes at entry and return of SSL_read(_ex) and SSL_write(_ex)',
-  bpftrace: 'outside check: the same four probe sites by bpftrace, which only adds up sizes',
+  conventional:
+    'the same programs, placed as bcc, eCapture and Pixie place theirs: a uprobe on the first instruction and a\n' +
+    '               uretprobe of SSL_read(_ex) and SSL_write(_ex)',
+  sniffer:
+    'outside check, the least that can be done there (sniffer.bpf.c on SSL_read and SSL_write): remember the buffer\n' +
+    '               at entry, copy up to 1 KiB into a ring at return; no system calls, no sockets, a reader that throws it away',
 }
 
 export interface Watcher {
@@ -22,20 +28,22 @@ export interface Watcher {
   stop(): Promise<number>
 }
 
-const LIBSSL = ['/usr/lib/x86_64-linux-gnu/libssl.so.3', '/usr/lib/aarch64-linux-gnu/libssl.so.3'].find(existsSync)
+const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
+const LIBSSL = `/usr/lib/${MULTIARCH}/libssl.so.3`
 
+/** Compiles what is run, so that nothing is compiled while it is measured. */
 export function canRun(mode: Mode): boolean {
-  return mode !== 'bpftrace' || (LIBSSL !== undefined && existsSync('/usr/bin/bpftrace'))
+  if (mode !== 'sniffer') return true
+  if (!existsSync(LIBSSL)) return false
+  sniffer()
+  return true
 }
 
 export async function watch(mode: Mode): Promise<Watcher> {
   if (mode === 'uncaptured') return { pid: 0, stop: async () => 0 }
-  return mode === 'bpftrace' ? await bpftrace() : await capturer(mode)
-}
-
-async function capturer(mode: Mode): Promise<Watcher> {
-  const path = join(REPO_ROOT, 'dist/test/bench/capture/capturer.js')
-  const child = spawn(process.execPath, [path, mode], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const capturer = join(REPO_ROOT, 'dist/test/bench/capture/capturer.js')
+  const [command, ...words] = mode === 'sniffer' ? sniffer() : [process.execPath, capturer, mode]
+  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   child.stdout.on('data', (data) => {
     said += data
@@ -51,29 +59,17 @@ async function capturer(mode: Mode): Promise<Watcher> {
   }
 }
 
-async function bpftrace(): Promise<Watcher> {
-  const sites = ['SSL_read', 'SSL_read_ex', 'SSL_write', 'SSL_write_ex']
-  const script =
-    sites.map((name) => `uprobe:${LIBSSL}:${name} { @buffer[tid] = arg1 }`).join(' ') +
-    sites
-      .map((name) => ` uretprobe:${LIBSSL}:${name} /(int32)retval > 0/ { @bytes = sum(retval); delete(@buffer[tid]) }`)
-      .join('') +
-    ' BEGIN { printf("ready\\n") }'
-  const child = spawn('bpftrace', ['-q', '-e', script], { stdio: ['ignore', 'pipe', 'ignore'] })
-  let said = ''
-  child.stdout.on('data', (data) => {
-    said += data
-  })
-  await until(() => said.includes('ready\n'), child)
-  await sleep(200)
-  return {
-    pid: child.pid as number,
-    stop: async () => {
-      child.kill('SIGINT')
-      if (child.exitCode === null) await once(child, 'close')
-      return 0
-    },
+function sniffer(): [string, ...string[]] {
+  const program = nativeProgram('test/bench/capture/sniffer.c', ['-lbpf'])
+  const object = join(REPO_ROOT, 'dist/test/bench/capture/sniffer.bpf.o')
+  if (!existsSync(object)) {
+    mkdirSync(dirname(object), { recursive: true })
+    const source = join(REPO_ROOT, 'test/bench/capture/sniffer.bpf.c')
+    const target = process.arch === 'arm64' ? 'arm64' : 'x86'
+    const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', `-D__TARGET_ARCH_${target}`, '-Wall']
+    execFileSync('clang', [...flags, '-isystem', `/usr/include/${MULTIARCH}`, '-c', source, '-o', object])
   }
+  return [program, object, realpathSync(LIBSSL)]
 }
 
 async function until(done: () => boolean, child: ChildProcess): Promise<void> {
