@@ -145,19 +145,28 @@ interface Connection {
   readonly port: number
   connectionStatus: string
   authenticatedAt: unknown
-  authHandlers: unknown
-  authExpectResponse: boolean
+  /** While it logs in. */
+  readonly authHandlers: { onError(): void } | null
+  readonly ssl: unknown
+  /** ms */
+  readonly connectionTimeout: number
+  readonly socketFactory: (options: { host: string; port: number; ssl: unknown; onConnect: () => void }) => Socket
   /** Of an answer of which the rest is still to come. */
   chunks: Buffer[]
   bytesBuffered: number
   bytesNeeded: number
-  readonly requestQueue: { waitForPendingRequests(): Promise<void>; destroy(): void }
+  readonly requestQueue: {
+    scheduleRequestTimeoutCheck(): void
+    waitForPendingRequests(): Promise<void>
+    destroy(): void
+  }
   socket?: Socket | undefined
   connecting?: Promise<unknown> | undefined
   isConnected(): boolean
   connect(): Promise<unknown>
   disconnect(): Promise<unknown>
   rejectRequests(error: Error): void
+  processData(data: Buffer): void
 }
 
 const ClusterOfKafkajs = require('kafkajs/src/cluster') as new (options: Record<string, unknown>) => Cluster
@@ -168,6 +177,7 @@ const createSocketFactory = require('kafkajs/src/network/socketFactory') as () =
 const queueClass = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }
 const errors = require('kafkajs/src/errors') as {
   KafkaJSConnectionClosedError: new (message: string, where: { host: string; port: number }) => Error
+  KafkaJSConnectionError: new (message: string, of: { broker: string; code?: string | undefined }) => Error
 }
 const connectionClass = require('kafkajs/src/network/connection') as { prototype: Connection }
 const protocolErrors = require('kafkajs/src/protocol/error') as {
@@ -209,52 +219,79 @@ queueClass.prototype.scheduleRequestTimeoutCheck = function (this: RequestQueue)
 const LENGTH_BYTES = 4
 
 /**
- * As it is published, two requests that meet a closed connection open it twice and lose one socket; and what came of an
- * answer before the old socket broke is taken for the beginning of the first answer on the new one.
+ * As it is published, two requests that meet a closed connection open it twice and lose one socket; what came of an answer
+ * before the old socket broke is taken for the beginning of the first answer on the new one; and the end, the error or the
+ * time limit of an old socket closes the new one, after which whoever waits for that hears nothing until its own limit. Here
+ * what befalls a socket concerns the connection only while it is its socket.
  */
-const connect = connectionClass.prototype.connect
 connectionClass.prototype.connect = function (this: Connection): Promise<unknown> {
   if (this.isConnected()) return Promise.resolve(true)
-  if (this.connecting === undefined) {
-    forget(this)
-    this.connecting = connect.call(this).finally(() => (this.connecting = undefined))
-  }
+  this.connecting ??= open(this).finally(() => (this.connecting = undefined))
   return this.connecting
 }
 
-/** Nothing of the old socket reaches the new one: neither bytes, nor events, nor requests that wait for an answer. */
-function forget(connection: Connection): void {
-  connection.socket?.destroy()
-  connection.socket = undefined
+function open(connection: Connection): Promise<unknown> {
+  const { host, port, ssl } = connection
+  const broker = `${host}:${port}`
   connection.chunks = []
   connection.bytesBuffered = 0
   connection.bytesNeeded = LENGTH_BYTES
-  connection.authHandlers = null
-  connection.authExpectResponse = false
-  reject(connection)
+  return new Promise((resolve, reject) => {
+    const onConnect = () => {
+      clearTimeout(limit)
+      if (connection.socket !== socket) return
+      connection.connectionStatus = 'connected'
+      connection.requestQueue.scheduleRequestTimeoutCheck()
+      resolve(true)
+    }
+    const socket = connection.socketFactory({ host, port, ssl, onConnect })
+    connection.socket = socket
+    const fail = (error: Error) => {
+      clearTimeout(limit)
+      socket.destroy()
+      if (connection.socket === socket) shut(connection, error)
+      reject(error)
+    }
+    const limit = setTimeout(
+      () => fail(new errors.KafkaJSConnectionError('Connection timeout', { broker })),
+      connection.connectionTimeout,
+    )
+    socket.on('data', (data) => {
+      if (connection.socket === socket) connection.processData(data)
+    })
+    socket.on('error', ({ message, code }: NodeJS.ErrnoException) =>
+      fail(new errors.KafkaJSConnectionError(`Connection error: ${message}`, { broker, code })),
+    )
+    for (const end of ['end', 'close']) socket.on(end, () => fail(closed(connection)))
+  })
 }
 
-function reject(connection: Connection): void {
-  const { host, port } = connection
-  connection.rejectRequests(new errors.KafkaJSConnectionClosedError('Closed connection', { host, port }))
+function closed({ host, port }: Connection): Error {
+  return new errors.KafkaJSConnectionClosedError('Closed connection', { host, port })
+}
+
+/** Nothing of its socket reaches the next one: neither bytes, nor requests that wait for an answer. */
+function shut(connection: Connection, error: Error): void {
+  connection.socket = undefined
+  connection.authenticatedAt = null
+  connection.connectionStatus = 'disconnected'
+  connection.requestQueue.destroy()
+  connection.authHandlers?.onError()
+  connection.rejectRequests(error)
 }
 
 /**
  * As it is published, a connection that is closed again and again holds on to its dead socket and adds a listener each time;
- * one that is still being made is not closed, and counts as open once it stands; closing an old socket late closes the new;
- * and a request that comes while it is being closed waits for its answer until that times out.
+ * one that is still being made is not closed, and counts as open once it stands; and a request that comes while it is being
+ * closed waits for its answer until that times out.
  */
 connectionClass.prototype.disconnect = async function (this: Connection): Promise<unknown> {
   const { socket } = this
-  this.authenticatedAt = null
+  if (socket === undefined) return true
   this.connectionStatus = 'disconnecting'
   await this.requestQueue.waitForPendingRequests()
-  socket?.destroy()
-  if (this.socket !== socket) return true
-  this.socket = undefined
-  this.requestQueue.destroy()
-  this.connectionStatus = 'disconnected'
-  reject(this)
+  if (this.socket === socket) shut(this, closed(this))
+  socket.destroy()
   return true
 }
 
