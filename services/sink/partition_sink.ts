@@ -6,7 +6,7 @@
 import { KlartextError, NewerSchemaError } from '../core/errors.js'
 import type { BusConsumer, BusRecord, TopicPartition } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
-import type { Store, TableName, TableRows } from '../core/ports/store.js'
+import type { Store } from '../core/ports/store.js'
 import type { ReadPosition } from '../core/telemetry/lag.js'
 import { blockToken, type Intent, intentText, parseIntent } from './ledger.js'
 import type { SinkMetrics } from './metrics.js'
@@ -160,9 +160,8 @@ export class PartitionSink {
 
   /** null, and counted, where the message is none; then or when a newer klartext wrote it. */
   #row(record: BusRecord): unknown {
-    const { first } = this.#block
     try {
-      return this.#target.row(record, first < 0n ? record.offset : first)
+      return this.#target.row(record)
     } catch (error) {
       if (!(error instanceof KlartextError)) throw error
       if (error instanceof NewerSchemaError) this.#blocked = error
@@ -229,7 +228,11 @@ export class PartitionSink {
     const begunUs = clock.nowUs()
     for (let pauseMs = RETRY_MS_MIN; !this.#abandoned; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
       try {
-        await store.insert(this.#target.table, block.rows as TableRows[TableName][], token)
+        await this.#target.insert(
+          store,
+          { rows: block.rows, partition: this.#input.partition, first: block.first },
+          token,
+        )
         const tookMs = (clock.nowUs() - begunUs) / 1000
         metrics.insertMs += tookMs
         metrics.insertSeconds.observe(tookMs / 1000)

@@ -24,7 +24,7 @@ export interface SinkOptions {
 const LIMITS: BlockLimits = { rows: 50_000, bytes: 64 << 20, ageMs: 400 }
 /**
  * Rows that all partitions hold in memory together, and the bytes of their records: a store that is away must not fill it. A
- * row is about six times its record. Where blocks are larger two of them fit at any rate.
+ * flow is held as its record, other rows are some times theirs. Where blocks are larger two of them fit at any rate.
  */
 const HELD_ROWS_MAX = 200_000
 const HELD_BYTES_MAX = 64 << 20

@@ -2,59 +2,67 @@
 
 import type { Identity } from '../core/pods.js'
 import type { BusRecord } from '../core/ports/bus.js'
-import type { TableName, TableRows } from '../core/ports/store.js'
+import type { Store, TableName, TableRows } from '../core/ports/store.js'
 import type { PodRow } from '../core/rows.js'
 import { TOPICS } from '../core/topics.js'
-import { decodeFlow } from '../core/wire/flow.js'
+import { checkFlow } from '../core/wire/flow.js'
 import { decodePodRecord } from '../core/wire/pods.js'
 import { decodeConnectionRow, decodeCoverageRow } from '../core/wire/rows.js'
 
-export interface SinkTable<T extends TableName = TableName> {
+export interface SinkBlock {
+  /** What `row` gave of each message. */
+  readonly rows: readonly unknown[]
+  readonly partition: number
+  /** Offset of the first message. */
+  readonly first: bigint
+}
+
+export interface SinkTable {
   readonly topic: string
-  readonly table: T
   /** Rows that come twice do no harm there: a block need not be made again just as it was. */
   readonly repeatable?: boolean
-  /**
-   * `first`: offset of the first record of the block. Null for a record that gives no row. Throws KlartextError for what
-   * cannot be read.
-   */
-  row(record: BusRecord, first: bigint): TableRows[T] | null
+  /** Null for a record that gives no row. Throws KlartextError for what cannot be read. */
+  row(record: BusRecord): unknown
+  insert(store: Store, block: SinkBlock, token: string): Promise<void>
 }
 
-const FLOWS: SinkTable<'flows'> = {
+function sinkTable<T extends TableName>(
+  topic: string,
+  table: T,
+  row: (record: BusRecord) => TableRows[T] | null,
+  repeatable = false,
+): SinkTable {
+  const insert = (store: Store, { rows }: SinkBlock, token: string) =>
+    store.insert(table, rows as TableRows[T][], token)
+  return { topic, row, insert, repeatable }
+}
+
+/** Flows stay the messages that they are until the store makes columns of them: no object is made of each. */
+const FLOWS: SinkTable = {
   topic: TOPICS.flows,
-  table: 'flows',
-  row: (record, first) => {
-    const flow = decodeFlow(record.value)
-    flow.in_partition = record.partition
-    flow.batch_first = Number(first)
-    return flow
+  row: ({ value }) => {
+    checkFlow(value)
+    return value
   },
+  insert: (store, { rows, partition, first }, token) =>
+    store.insertFlows({ messages: rows as Buffer[], partition, first: Number(first) }, token),
 }
 
-const CONNECTIONS: SinkTable<'connections'> = {
-  topic: TOPICS.connections,
-  table: 'connections',
-  row: (record) => decodeConnectionRow(record.value),
-}
+const CONNECTIONS = sinkTable(TOPICS.connections, 'connections', ({ value }) => decodeConnectionRow(value))
 
-const COVERAGE: SinkTable<'coverage'> = {
-  topic: TOPICS.coverage,
-  table: 'coverage',
-  row: (record) => decodeCoverageRow(record.value),
-}
+const COVERAGE = sinkTable(TOPICS.coverage, 'coverage', ({ value }) => decodeCoverageRow(value))
 
-const PODS: SinkTable<'pods'> = {
-  topic: TOPICS.pods,
-  table: 'pods',
-  // The topic is compacted: records of a block that was begun long ago may be gone. Of rows with one key the latest stays.
-  repeatable: true,
-  row: ({ value, timestampMs = 0 }) => {
+// The topic is compacted: records of a block that was begun long ago may be gone. Of rows with one key the latest stays.
+const PODS = sinkTable(
+  TOPICS.pods,
+  'pods',
+  ({ value, timestampMs = 0 }) => {
     if (value.length === 0) return null
     const record = decodePodRecord(value)
     return record.type === 'identity' ? podRow(record.identity, timestampMs * 1000) : null
   },
-}
+  true,
+)
 
 /** `known`: since when, µs since 1970. */
 export function podRow(identity: Identity, known: number): PodRow {

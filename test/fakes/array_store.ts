@@ -3,7 +3,8 @@
  * rollup stands for those that views fill: it has tokens of its own, and may have missed what the table has.
  */
 import { KlartextError } from '../../services/core/errors.js'
-import type { Store, TableName, TableRows } from '../../services/core/ports/store.js'
+import type { FlowMessages, Store, TableName, TableRows } from '../../services/core/ports/store.js'
+import { decodeFlow } from '../../services/core/wire/flow.js'
 
 /** before: nothing was stored; half: the rows were, the rollup not; after: all was, but the answer was lost. */
 export type Failure = 'none' | 'before' | 'half' | 'after'
@@ -47,6 +48,11 @@ export class ArrayStore implements Store {
       }
     }
     if (failure === 'after') throw new KlartextError('STORE_UNREACHABLE', 'the answer was lost', { retryable: true })
+  }
+
+  insertFlows({ messages, partition, first }: FlowMessages, token: string): Promise<void> {
+    const rows = messages.map((message) => ({ ...decodeFlow(message), in_partition: partition, batch_first: first }))
+    return this.insert('flows', rows, token)
   }
 
   async query(): Promise<Buffer> {

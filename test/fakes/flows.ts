@@ -1,5 +1,5 @@
 /** Flows made from a seed: as varied as traffic is where columns are compressed, decoded and compared. */
-import { DECODER_VERSION, type Flow, SCHEMA_VERSION } from '../../services/core/flow.js'
+import { DECODER_VERSION, FLOW_COLUMNS, type Flow, SCHEMA_VERSION } from '../../services/core/flow.js'
 import type { Random } from '../../services/core/random.js'
 
 const HEX = '0123456789abcdef'
@@ -96,4 +96,24 @@ export function seededFlow(random: Random, seq: number, startUs: number): Flow {
     server_region: 'eu',
     scope: from % 6 === to % 6 ? 'same_node' : 'same_zone',
   }
+}
+
+/** A flow with a different value in every column, at the ends of what a column may hold. */
+export function anyFlow(random: Random): Flow {
+  const text = () => random.pick(['', 'a', 'grüße 世界', '\u0000"\\', 'x'.repeat(random.below(3_000))])
+  const value = {
+    time: () => 1_700_000_000_000_000 + random.below(2 ** 40),
+    text,
+    ip: () => random.pick(['', '10.0.0.1', '2001:db8::1']),
+    u8: () => random.below(256),
+    u16: () => random.below(65_536),
+    u32: () => random.below(2 ** 32),
+    u64: () => random.pick([0, Number.MAX_SAFE_INTEGER - 1, random.below(2 ** 48)]),
+    f64: () => random.next(),
+    id: () => random.pick(['0', '18446744073709551615', '9223372036854775808']),
+    texts: () => Array.from({ length: random.below(4) }, text),
+    pairs: () => Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()]).flat(),
+    map: () => Object.fromEntries(Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()])),
+  }
+  return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
 }

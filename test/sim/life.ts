@@ -1,6 +1,6 @@
 /** What may befall a process at any call it makes: it dies there, the call fails, or it stands still while others go on. */
 import { KlartextError } from '../../services/core/errors.js'
-import type { Store, TableName, TableRows } from '../../services/core/ports/store.js'
+import type { FlowMessages, Store, TableName, TableRows } from '../../services/core/ports/store.js'
 import type { Random } from '../../services/core/random.js'
 
 /** Thrown where a process dies (kill -9): from then on no call of it has any effect. */
@@ -61,6 +61,10 @@ export class MortalStore implements Store {
 
   insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string, into?: string): Promise<void> {
     return this.#life.call(() => this.#store.insert(table, rows, token, into))
+  }
+
+  insertFlows(flows: FlowMessages, token: string): Promise<void> {
+    return this.#life.call(() => this.#store.insertFlows(flows, token))
   }
 
   query(sql: string, format: string): Promise<Buffer> {

@@ -4,7 +4,7 @@
  * of one request stays for the next (an insert token once swallowed the two inserts after it) and bodies pass as text.
  */
 import { KlartextError } from '../../core/errors.js'
-import type { Store, TableName, TableRows } from '../../core/ports/store.js'
+import type { FlowMessages, Store, TableName, TableRows } from '../../core/ports/store.js'
 import { ClickHouseStore } from '../clickhouse/store.js'
 import { lockDataDir, storeHolder, unlockDataDir } from './data_dir.js'
 import { socketPath } from './engine/messages.js'
@@ -57,6 +57,10 @@ export class ChdbStore implements Store {
 
   insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string, into?: string): Promise<void> {
     return this.#store.insert(table, rows, token, into)
+  }
+
+  insertFlows(flows: FlowMessages, token: string): Promise<void> {
+    return this.#store.insertFlows(flows, token)
   }
 
   query(sql: string, format: string, parameters: Readonly<Record<string, unknown>> = {}): Promise<Buffer> {

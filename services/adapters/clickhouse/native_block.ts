@@ -10,20 +10,16 @@ import { CONNECTION_COLUMNS, COVERAGE_COLUMNS, POD_COLUMNS } from '../../core/ro
 import {
   ByteColumn,
   type ColumnWriter,
-  DictionaryColumn,
   DoubleColumn,
   IdColumn,
   LongColumn,
-  MapColumn,
-  PairsColumn,
   ShortColumn,
-  TextColumn,
-  TextsColumn,
   TimeColumn,
   textBytes,
   varintBytes,
   WordColumn,
 } from './native_columns.js'
+import { DictionaryColumn, MapColumn, PairsColumn, TextColumn, TextsColumn } from './native_texts.js'
 
 export interface Column {
   readonly name: string
@@ -45,7 +41,7 @@ export const TABLE_COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
 }
 
 /** Texts that hardly repeat: a dictionary would only cost. The engine converts to the type of the table. */
-const HARDLY_REPEAT = new Set([
+export const HARDLY_REPEAT = new Set([
   'resource',
   'trace_id',
   'span_id',
@@ -73,7 +69,15 @@ export function nativeBlock<T extends TableName>(table: T, rows: readonly TableR
       writers[i].add(values, to - from)
     }
   }
-  const parts = [varintBytes(columns.length), varintBytes(rows.length)]
+  return blockBytes(columns, writers, rows.length)
+}
+
+export function blockBytes(
+  columns: readonly Column[],
+  writers: readonly Pick<ColumnWriter<never>, 'type' | 'finish'>[],
+  rows: number,
+): Buffer {
+  const parts = [varintBytes(columns.length), varintBytes(rows)]
   for (let i = 0; i < columns.length; i++) {
     parts.push(textBytes(columns[i].name), textBytes(writers[i].type), ...writers[i].finish())
   }

@@ -8,14 +8,19 @@ export interface ColumnWriter<T> {
   finish(): Buffer[]
 }
 
+/** Takes its values one by one as well. */
+export interface NumberWriter extends ColumnWriter<number> {
+  put(value: number): void
+}
+
 /** A count beyond its column stays at the column's end: it does not wrap to a small one. */
 function bounded(value: number, max: number): number {
   return value > 0 ? Math.min(value, max) : 0
 }
 
-const bytesOf = (array: ArrayBufferView): Buffer => Buffer.from(array.buffer, array.byteOffset, array.byteLength)
+export const bytesOf = (array: ArrayBufferView): Buffer => Buffer.from(array.buffer, array.byteOffset, array.byteLength)
 
-export class ByteColumn implements ColumnWriter<number> {
+export class ByteColumn implements NumberWriter {
   readonly type = 'UInt8'
   readonly #data: Uint8Array
   #at = 0
@@ -24,8 +29,12 @@ export class ByteColumn implements ColumnWriter<number> {
     this.#data = new Uint8Array(rows)
   }
 
+  put(value: number): void {
+    this.#data[this.#at++] = bounded(value, 0xff)
+  }
+
   add(values: readonly number[], count: number): void {
-    for (let i = 0; i < count; i++) this.#data[this.#at++] = bounded(values[i], 0xff)
+    for (let i = 0; i < count; i++) this.put(values[i])
   }
 
   finish(): Buffer[] {
@@ -33,7 +42,7 @@ export class ByteColumn implements ColumnWriter<number> {
   }
 }
 
-export class ShortColumn implements ColumnWriter<number> {
+export class ShortColumn implements NumberWriter {
   readonly type = 'UInt16'
   readonly #data: Uint16Array
   #at = 0
@@ -42,8 +51,12 @@ export class ShortColumn implements ColumnWriter<number> {
     this.#data = new Uint16Array(rows)
   }
 
+  put(value: number): void {
+    this.#data[this.#at++] = bounded(value, 0xffff)
+  }
+
   add(values: readonly number[], count: number): void {
-    for (let i = 0; i < count; i++) this.#data[this.#at++] = bounded(values[i], 0xffff)
+    for (let i = 0; i < count; i++) this.put(values[i])
   }
 
   finish(): Buffer[] {
@@ -51,7 +64,7 @@ export class ShortColumn implements ColumnWriter<number> {
   }
 }
 
-export class WordColumn implements ColumnWriter<number> {
+export class WordColumn implements NumberWriter {
   readonly type = 'UInt32'
   readonly #data: Uint32Array
   #at = 0
@@ -60,8 +73,12 @@ export class WordColumn implements ColumnWriter<number> {
     this.#data = new Uint32Array(rows)
   }
 
+  put(value: number): void {
+    this.#data[this.#at++] = bounded(value, 0xffff_ffff)
+  }
+
   add(values: readonly number[], count: number): void {
-    for (let i = 0; i < count; i++) this.#data[this.#at++] = bounded(values[i], 0xffff_ffff)
+    for (let i = 0; i < count; i++) this.put(values[i])
   }
 
   finish(): Buffer[] {
@@ -69,7 +86,7 @@ export class WordColumn implements ColumnWriter<number> {
   }
 }
 
-export class DoubleColumn implements ColumnWriter<number> {
+export class DoubleColumn implements NumberWriter {
   readonly type = 'Float64'
   readonly #data: Float64Array
   #at = 0
@@ -78,8 +95,12 @@ export class DoubleColumn implements ColumnWriter<number> {
     this.#data = new Float64Array(rows)
   }
 
+  put(value: number): void {
+    this.#data[this.#at++] = value
+  }
+
   add(values: readonly number[], count: number): void {
-    for (let i = 0; i < count; i++) this.#data[this.#at++] = values[i]
+    for (let i = 0; i < count; i++) this.put(values[i])
   }
 
   finish(): Buffer[] {
@@ -88,7 +109,7 @@ export class DoubleColumn implements ColumnWriter<number> {
 }
 
 /** Whole numbers up to 2^53, as halves: BigInt would cost an allocation each. */
-export class LongColumn implements ColumnWriter<number> {
+export class LongColumn implements NumberWriter {
   readonly type: string = 'UInt64'
   readonly #halves: Uint32Array
   #at = 0
@@ -97,13 +118,15 @@ export class LongColumn implements ColumnWriter<number> {
     this.#halves = new Uint32Array(rows * 2)
   }
 
+  put(value: number): void {
+    const whole = this.clamp(value)
+    const high = Math.floor(whole / 2 ** 32)
+    this.#halves[this.#at++] = whole - high * 2 ** 32
+    this.#halves[this.#at++] = high
+  }
+
   add(values: readonly number[], count: number): void {
-    for (let i = 0; i < count; i++) {
-      const value = this.clamp(values[i])
-      const high = Math.floor(value / 2 ** 32)
-      this.#halves[this.#at++] = value - high * 2 ** 32
-      this.#halves[this.#at++] = high
-    }
+    for (let i = 0; i < count; i++) this.put(values[i])
   }
 
   protected clamp(value: number): number {
@@ -155,206 +178,7 @@ export class IdColumn implements ColumnWriter<string> {
   }
 }
 
-/** Shorter texts are written by a loop: a call into the encoder costs more than it saves. */
-const LOOP_CHARS_MAX = 40
-
-/** Lengths and UTF-8 bytes, growing. */
-class Texts {
-  #bytes = Buffer.allocUnsafe(4096)
-  #at = 0
-
-  add(value: string): void {
-    const chars = value.length
-    const need = this.#at + 10 + chars * 3
-    if (need > this.#bytes.length) {
-      const grown = Buffer.allocUnsafe(need * 2)
-      this.#bytes.copy(grown, 0, 0, this.#at)
-      this.#bytes = grown
-    }
-    if (chars <= LOOP_CHARS_MAX && this.#addPlain(value)) return
-    let rest = Buffer.byteLength(value)
-    for (; rest >= 0x80; rest = Math.floor(rest / 128)) this.#bytes[this.#at++] = (rest % 128) | 0x80
-    this.#bytes[this.#at++] = rest
-    this.#at += this.#bytes.write(value, this.#at, 'utf8')
-  }
-
-  #addPlain(value: string): boolean {
-    const bytes = this.#bytes
-    let at = this.#at + 1
-    for (let i = 0; i < value.length; i++) {
-      const code = value.charCodeAt(i)
-      if (code > 0x7f) return false
-      bytes[at++] = code
-    }
-    bytes[this.#at] = value.length
-    this.#at = at
-    return true
-  }
-
-  finish(): Buffer {
-    return this.#bytes.subarray(0, this.#at)
-  }
-}
-
-export class TextColumn implements ColumnWriter<string> {
-  readonly type = 'String'
-  readonly #texts = new Texts()
-
-  add(values: readonly string[], count: number): void {
-    for (let i = 0; i < count; i++) this.#texts.add(values[i])
-  }
-
-  finish(): Buffer[] {
-    return [this.#texts.finish()]
-  }
-}
-
-/** Version of the dictionary's serialization, and flags: the keys follow, nothing is shared with other blocks. */
-const DICTIONARY_VERSION = 1
-const HAS_ADDITIONAL_KEYS = 1 << 9
-const NEEDS_UPDATE = 1 << 10
-
-/** LowCardinality(String): version, flags, keys (the first is the empty text), indexes. SerializationLowCardinality.cpp. */
-export class DictionaryColumn implements ColumnWriter<string> {
-  readonly type = 'LowCardinality(String)'
-  readonly #indexes: Uint32Array
-  readonly #indexOf = new Map<string, number>([['', 0]])
-  readonly #keys = new Texts()
-  #at = 0
-  #last = ''
-  #lastIndex = 0
-
-  constructor(rows: number) {
-    this.#indexes = new Uint32Array(rows)
-    this.#keys.add('')
-  }
-
-  add(values: readonly string[], count: number): void {
-    for (let i = 0; i < count; i++) {
-      const value = values[i]
-      if (value !== this.#last) {
-        let index = this.#indexOf.get(value)
-        if (index === undefined) {
-          index = this.#indexOf.size
-          this.#indexOf.set(value, index)
-          this.#keys.add(value)
-        }
-        this.#last = value
-        this.#lastIndex = index
-      }
-      this.#indexes[this.#at++] = this.#lastIndex
-    }
-  }
-
-  finish(): Buffer[] {
-    if (this.#indexes.length === 0) return [longs(DICTIONARY_VERSION)]
-    const keys = this.#indexOf.size
-    const width = keys <= 0x100 ? 0 : keys <= 0x10000 ? 1 : 2
-    const indexes = [Uint8Array, Uint16Array, Uint32Array][width].from(this.#indexes)
-    return [
-      longs(DICTIONARY_VERSION, HAS_ADDITIONAL_KEYS | NEEDS_UPDATE | width, keys),
-      this.#keys.finish(),
-      longs(indexes.length),
-      bytesOf(indexes),
-    ]
-  }
-}
-
-/** Where each list of an Array or Map column ends. */
-class Offsets {
-  readonly #column: LongColumn
-  #end = 0
-
-  constructor(rows: number) {
-    this.#column = new LongColumn(rows)
-  }
-
-  add(size: number): void {
-    this.#end += size
-    this.#column.add([this.#end], 1)
-  }
-
-  finish(): Buffer[] {
-    return this.#column.finish()
-  }
-}
-
-export class TextsColumn implements ColumnWriter<readonly string[]> {
-  readonly type = 'Array(String)'
-  readonly #offsets: Offsets
-  readonly #texts = new Texts()
-
-  constructor(rows: number) {
-    this.#offsets = new Offsets(rows)
-  }
-
-  add(values: readonly (readonly string[])[], count: number): void {
-    for (let i = 0; i < count; i++) {
-      this.#offsets.add(values[i].length)
-      for (const text of values[i]) this.#texts.add(text)
-    }
-  }
-
-  finish(): Buffer[] {
-    return [...this.#offsets.finish(), this.#texts.finish()]
-  }
-}
-
-export class MapColumn implements ColumnWriter<Record<string, string>> {
-  readonly type = 'Map(String, String)'
-  readonly #offsets: Offsets
-  readonly #keys = new Texts()
-  readonly #texts = new Texts()
-
-  constructor(rows: number) {
-    this.#offsets = new Offsets(rows)
-  }
-
-  add(values: readonly Record<string, string>[], count: number): void {
-    for (let i = 0; i < count; i++) {
-      let size = 0
-      for (const key in values[i]) {
-        this.#keys.add(key)
-        this.#texts.add(values[i][key])
-        size += 1
-      }
-      this.#offsets.add(size)
-    }
-  }
-
-  finish(): Buffer[] {
-    return [...this.#offsets.finish(), this.#keys.finish(), this.#texts.finish()]
-  }
-}
-
-/** Names and values in turn. */
-export class PairsColumn implements ColumnWriter<readonly string[]> {
-  readonly type = 'Map(String, String)'
-  readonly #offsets: Offsets
-  readonly #keys = new Texts()
-  readonly #texts = new Texts()
-
-  constructor(rows: number) {
-    this.#offsets = new Offsets(rows)
-  }
-
-  add(values: readonly (readonly string[])[], count: number): void {
-    for (let i = 0; i < count; i++) {
-      const pairs = values[i]
-      for (let j = 0; j < pairs.length; j += 2) {
-        this.#keys.add(pairs[j])
-        this.#texts.add(pairs[j + 1])
-      }
-      this.#offsets.add(pairs.length / 2)
-    }
-  }
-
-  finish(): Buffer[] {
-    return [...this.#offsets.finish(), this.#keys.finish(), this.#texts.finish()]
-  }
-}
-
-function longs(...values: number[]): Buffer {
+export function longs(...values: number[]): Buffer {
   const column = new LongColumn(values.length)
   column.add(values, values.length)
   return column.finish()[0]

@@ -3,8 +3,9 @@ import { Agent } from 'node:http'
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { KlartextError } from '../../core/errors.js'
-import type { Store, TableName, TableRows } from '../../core/ports/store.js'
+import type { FlowMessages, Store, TableName, TableRows } from '../../core/ports/store.js'
 import { storeError } from './errors.js'
+import { flowBlock } from './flow_block.js'
 import { applyMigrations, type MigrationTarget, planMigrations } from './migrate.js'
 import { nativeBlock, TABLE_COLUMNS } from './native_block.js'
 
@@ -46,12 +47,20 @@ export class ClickHouseStore implements Store {
     token: string,
     into: string = table,
   ): Promise<void> {
-    if (rows.length === 0) return
+    if (rows.length > 0) await this.#insertBlock(table, into, nativeBlock(table, rows), rows.length, token)
+  }
+
+  async insertFlows(flows: FlowMessages, token: string): Promise<void> {
+    const { length } = flows.messages
+    if (length > 0) await this.#insertBlock('flows', 'flows', flowBlock(flows), length, token)
+  }
+
+  async #insertBlock(table: TableName, into: string, block: Buffer, rows: number, token: string): Promise<void> {
     const columns = TABLE_COLUMNS[table].map(({ name }) => name).join(', ')
     try {
       const { stream } = await this.#client.exec({
         query: `INSERT INTO klartext.${into} (${columns}) FORMAT Native`,
-        values: Readable.from([nativeBlock(table, rows)], { objectMode: false }),
+        values: Readable.from([block], { objectMode: false }),
         clickhouse_settings: {
           insert_deduplication_token: token,
           insert_deduplicate: 1,
@@ -60,7 +69,7 @@ export class ClickHouseStore implements Store {
           async_insert: 0,
           wait_end_of_query: 1,
           // One block stays one block, or the token would name parts of it.
-          max_insert_block_size: String(Math.max(1_048_449, rows.length)),
+          max_insert_block_size: String(Math.max(1_048_449, rows)),
           // Late rows may be of many days.
           max_partitions_per_insert_block: '0',
         },

@@ -15,6 +15,15 @@ export interface TableRows {
 }
 export type TableName = keyof TableRows
 
+/** Flows as they are in klartext.flows. */
+export interface FlowMessages {
+  /** Each was checked (core/wire/flow.ts). */
+  readonly messages: readonly Buffer[]
+  /** Their columns in_partition and batch_first, whatever the messages say. */
+  readonly partition: number
+  readonly first: number
+}
+
 /** Where rows end: a ClickHouse server, or the ClickHouse engine in this process. */
 export interface Store {
   /**
@@ -23,6 +32,8 @@ export interface Store {
    * succeed later.
    */
   insert<T extends TableName>(table: T, rows: readonly TableRows[T][], token: string, into?: string): Promise<void>
+  /** `insert` of flows, without an object of each. */
+  insertFlows(flows: FlowMessages, token: string): Promise<void>
   /** Runs one read-only statement and answers the body in ClickHouse's `format`. `parameters`: values of `{name:Type}`. */
   query(sql: string, format: string, parameters?: Readonly<Record<string, unknown>>): Promise<Buffer>
   /** Runs a statement for its effect. */

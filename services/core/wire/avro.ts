@@ -117,6 +117,13 @@ export class AvroInput {
     return this.fixed(this.long())
   }
 
+  /** Passes a bytes or string field over; answers its size. */
+  skip(): number {
+    const size = this.#size()
+    this.#pos += size
+    return size
+  }
+
   text(): string {
     const size = this.#size()
     const from = this.#pos

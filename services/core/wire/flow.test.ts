@@ -3,35 +3,16 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import avro from 'avsc'
+import { anyFlow } from '../../../test/fakes/flows.js'
 import { FLOW_COLUMNS, type Flow } from '../flow.js'
 import { Random } from '../random.js'
 import { REPO_ROOT } from '../repo_root.js'
-import { decodeFlow, encodeFlow, FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from './flow.js'
-
-/** A flow with a different value in every column, at the ends of what a column may hold. */
-function someFlow(random: Random): Flow {
-  const text = () => random.pick(['', 'a', 'grüße 世界', '\u0000"\\', 'x'.repeat(random.below(3_000))])
-  const value = {
-    time: () => 1_700_000_000_000_000 + random.below(2 ** 40),
-    text,
-    ip: () => random.pick(['', '10.0.0.1', '2001:db8::1']),
-    u8: () => random.below(256),
-    u16: () => random.below(65_536),
-    u32: () => random.below(2 ** 32),
-    u64: () => random.pick([0, Number.MAX_SAFE_INTEGER - 1, random.below(2 ** 48)]),
-    f64: () => random.next(),
-    id: () => random.pick(['0', '18446744073709551615', '9223372036854775808']),
-    texts: () => Array.from({ length: random.below(4) }, text),
-    pairs: () => Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()]).flat(),
-    map: () => Object.fromEntries(Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, text()])),
-  }
-  return Object.fromEntries(FLOW_COLUMNS.map(({ name, kind }) => [name, value[kind]()])) as unknown as Flow
-}
+import { checkFlow, decodeFlow, encodeFlow, FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from './flow.js'
 
 test('every column both ways', () => {
   const random = new Random(7)
   for (let i = 0; i < 200; i++) {
-    const flow = someFlow(random)
+    const flow = anyFlow(random)
     const bytes = encodeFlow(flow)
     assert.equal(bytes[0], 0)
     assert.equal(bytes.readInt32BE(1), FLOW_SCHEMA_ID)
@@ -43,7 +24,7 @@ test('avsc reads what is written here, and the other way round', () => {
   const type = avro.Type.forSchema(JSON.parse(FLOW_SCHEMA_TEXT))
   const random = new Random(8)
   for (let i = 0; i < 100; i++) {
-    const flow = someFlow(random)
+    const flow = anyFlow(random)
     const { req_headers, resp_headers } = flow
     const stored = { ...flow, req_headers: mapOf(req_headers), resp_headers: mapOf(resp_headers) }
     const frame = encodeFlow(flow)
@@ -60,7 +41,7 @@ function mapOf(pairs: readonly string[]): Record<string, string> {
 
 test('messages of older schemas are read: what they do not have is as the schema says', () => {
   const older = readFileSync(join(REPO_ROOT, 'schemas/avro/released/flow.1.avsc'), 'utf8')
-  const flow = someFlow(new Random(9))
+  const flow = anyFlow(new Random(9))
   const { req_headers, resp_headers } = flow
   const stored = { ...flow, req_headers: mapOf(req_headers), resp_headers: mapOf(resp_headers) }
   const bytes = Buffer.concat([Buffer.from([0, 0, 0, 0, 1]), avro.Type.forSchema(JSON.parse(older)).toBuffer(stored)])
@@ -68,12 +49,12 @@ test('messages of older schemas are read: what they do not have is as the schema
 })
 
 test('a flow larger than all before it', () => {
-  const flow = { ...someFlow(new Random(1)), resource: 'ü'.repeat(300_000) }
+  const flow = { ...anyFlow(new Random(1)), resource: 'ü'.repeat(300_000) }
   assert.equal(decodeFlow(encodeFlow(flow)).resource, flow.resource)
 })
 
 test('a number that no reader can hold becomes the nearest one', () => {
-  const flow = { ...someFlow(new Random(2)), resp_bytes: 2 ** 63, latency_us: -5, ttfb_us: Number.NaN }
+  const flow = { ...anyFlow(new Random(2)), resp_bytes: 2 ** 63, latency_us: -5, ttfb_us: Number.NaN }
   const { resp_bytes, latency_us, ttfb_us } = decodeFlow(encodeFlow(flow))
   assert.deepEqual([resp_bytes, latency_us, ttfb_us], [Number.MAX_SAFE_INTEGER - 1, 0, 0])
 })
@@ -91,14 +72,16 @@ test('the schema has the columns of the flow in their order, each with a default
 })
 
 test('a message in a schema to come is told apart from a broken one', () => {
-  const newer = encodeFlow(someFlow(new Random(3)))
+  const newer = encodeFlow(anyFlow(new Random(3)))
   newer.writeInt32BE(FLOW_SCHEMA_ID + 1, 1)
   assert.throws(() => decodeFlow(newer), { code: 'SCHEMA_NEWER' })
 })
 
 test('foreign, cut and damaged messages are refused, whatever the bytes', () => {
-  const bytes = encodeFlow(someFlow(new Random(3)))
-  const refused = (damaged: Buffer) => assert.throws(() => decodeFlow(damaged), { code: 'BAD_FLOW' })
+  const bytes = encodeFlow(anyFlow(new Random(3)))
+  const refused = (damaged: Buffer) => {
+    for (const read of [decodeFlow, checkFlow]) assert.throws(() => read(damaged), { code: 'BAD_FLOW' })
+  }
   refused(Buffer.alloc(0))
   refused(Buffer.from('{"ts":1}'))
   refused(Buffer.concat([Buffer.from([0, 0, 0, 0, 99]), bytes.subarray(5)]))
@@ -108,10 +91,16 @@ test('foreign, cut and damaged messages are refused, whatever the bytes', () => 
   for (let i = 0; i < 500; i++) {
     const damaged = Buffer.from(bytes)
     damaged[5 + random.below(damaged.length - 5)] ^= 1 << random.below(8)
-    try {
-      decodeFlow(damaged)
-    } catch (error) {
-      assert.equal((error as { code: string }).code, 'BAD_FLOW')
-    }
+    const outcomes = [checkFlow, decodeFlow].map((read) => {
+      try {
+        return (read(damaged) as Flow | undefined)?.conn_id ?? ''
+      } catch (error) {
+        assert.equal((error as { code: string }).code, 'BAD_FLOW')
+        return null
+      }
+    })
+    // The check alone looks at the digits of an id.
+    if (outcomes[0] === null) assert.ok(outcomes[1] === null || !/^\d{1,20}$/.test(outcomes[1]))
+    else assert.notEqual(outcomes[1], null)
   }
 })

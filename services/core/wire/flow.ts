@@ -34,6 +34,7 @@ const MAX: Partial<Record<ColumnKind, number>> = {
 
 type Encode = (flow: Flow, out: AvroOutput, write: FieldWriter) => void
 type Decode = (read: FieldReader) => Flow
+type Pass = (input: AvroInput, pass: FieldPasser) => void
 
 /** One straight line of code over all columns: a property that is read by a name in a variable is several times slower. */
 const encodeFields = new Function(
@@ -65,8 +66,42 @@ const DEFAULTS: ReadonlyMap<string, unknown> = new Map(
     field.default,
   ]),
 )
-const decodeFields = decoder(FLOW_COLUMNS.length)
-const decodeOlder = new Map([...OLDER_SCHEMAS].map(([id, columns]) => [id, decoder(columns)]))
+/** Reads what `decoder` reads, and makes nothing of it. */
+function passer(columns: number): Pass {
+  const lines = FLOW_COLUMNS.slice(0, columns).map(({ kind }) => {
+    if (MAX[kind] !== undefined) return `input.count('number')`
+    if (kind === 'texts' || kind === 'id') return `pass.${kind}(input)`
+    return kind === 'map' || kind === 'pairs' ? 'pass.pairs(input)' : 'input.skip()'
+  })
+  return new Function('input', 'pass', lines.join('\n')) as Pass
+}
+
+/** Of the columns behind the first `columns`, as they are written. */
+function defaultsBehind(columns: number): Buffer {
+  const out = new AvroOutput(0)
+  for (const { name } of FLOW_COLUMNS.slice(columns)) {
+    const value = DEFAULTS.get(name)
+    // Lists and maps end with a 0, and have nothing before it.
+    if (typeof value === 'string') out.text(value)
+    else out.long(typeof value === 'number' ? value : 0)
+  }
+  return out.finish()
+}
+
+interface Schema {
+  readonly decode: Decode
+  readonly pass: Pass
+  /** Of the columns that it lacks. */
+  readonly defaults: Buffer
+}
+
+/** By number. */
+const SCHEMAS: ReadonlyMap<number, Schema> = new Map(
+  [...OLDER_SCHEMAS, [FLOW_SCHEMA_ID, FLOW_COLUMNS.length] as const].map(([id, columns]) => [
+    id,
+    { decode: decoder(columns), pass: passer(columns), defaults: defaultsBehind(columns) },
+  ]),
+)
 
 class FieldWriter {
   /** A number outside what its column holds is written as the nearest inside. */
@@ -167,20 +202,63 @@ class FieldReader {
 
 const reader = new FieldReader()
 
-/** Throws KlartextError `BAD_FLOW` for what is not one whole flow in a known schema, NewerSchemaError for one to come. */
-export function decodeFlow(bytes: Buffer): Flow {
+const ID_DIGITS_MAX = 20
+
+class FieldPasser {
+  texts(input: AvroInput): void {
+    for (let count = input.blockCount(); count > 0; count = input.blockCount()) {
+      for (let i = 0; i < count; i++) input.skip()
+    }
+  }
+
+  pairs(input: AvroInput): void {
+    for (let count = input.blockCount(); count > 0; count = input.blockCount()) {
+      for (let i = 0; i < 2 * count; i++) input.skip()
+    }
+  }
+
+  /** Decimal digits. */
+  id(input: AvroInput): void {
+    const digits = input.bytes()
+    if (digits.length === 0 || digits.length > ID_DIGITS_MAX) throw input.bad(`an id of ${digits.length} digits`)
+    for (const digit of digits) if (digit < 0x30 || digit > 0x39) throw input.bad('an id that is no number')
+  }
+}
+
+const passing = new FieldPasser()
+
+function schemaOf(bytes: Buffer): Schema {
   if (bytes.length < FRAME_BYTES || bytes[0] !== 0)
     throw new KlartextError('BAD_FLOW', 'a flow message has no schema frame')
   const id = bytes.readInt32BE(1)
-  const decode = id === FLOW_SCHEMA_ID ? decodeFields : decodeOlder.get(id)
-  if (decode === undefined) {
-    if (id > FLOW_SCHEMA_ID && id <= FLOW_SCHEMA_ID + NEWER_SCHEMAS_MAX) {
-      throw new NewerSchemaError('a flow message has schema', id, FLOW_SCHEMA_ID)
-    }
-    throw new KlartextError('BAD_FLOW', `a flow message has schema ${id}, this reader knows ${FLOW_SCHEMA_ID}`)
+  const schema = SCHEMAS.get(id)
+  if (schema !== undefined) return schema
+  if (id > FLOW_SCHEMA_ID && id <= FLOW_SCHEMA_ID + NEWER_SCHEMAS_MAX) {
+    throw new NewerSchemaError('a flow message has schema', id, FLOW_SCHEMA_ID)
   }
+  throw new KlartextError('BAD_FLOW', `a flow message has schema ${id}, this reader knows ${FLOW_SCHEMA_ID}`)
+}
+
+/** Throws KlartextError `BAD_FLOW` for what is not one whole flow in a known schema, NewerSchemaError for one to come. */
+export function decodeFlow(bytes: Buffer): Flow {
+  const { decode } = schemaOf(bytes)
   const input = reader.begin(bytes)
   const flow = decode(reader)
   if (input.remaining > 0) throw input.bad(`${input.remaining} bytes too many`)
   return flow
+}
+
+/** Throws as `decodeFlow` does; for who hands the message on as it is. */
+export function checkFlow(bytes: Buffer): void {
+  const { pass } = schemaOf(bytes)
+  const input = new AvroInput(bytes, 'a flow message', 'BAD_FLOW', FRAME_BYTES)
+  pass(input, passing)
+  if (input.remaining > 0) throw input.bad(`${input.remaining} bytes too many`)
+}
+
+/** All `FLOW_COLUMNS` of a message that was checked, in turn and as Avro has them; it may be of an older schema. */
+export function flowFields(bytes: Buffer): Buffer {
+  const { defaults } = schemaOf(bytes)
+  const fields = bytes.subarray(FRAME_BYTES)
+  return defaults.length === 0 ? fields : Buffer.concat([fields, defaults])
 }

@@ -121,7 +121,7 @@ class KafkaBench {
     const fetchFlows = await this.#stage('fetch flows', this.#exchanges)
     this.#say('flows fetched', fetchFlows)
     const readFlows = await this.#stage('read flows', this.#exchanges)
-    this.#say('  and read (Avro)', readFlows)
+    this.#say('  and checked (Avro)', readFlows)
     const blocks = await this.#stage('blocks', this.#exchanges)
     this.#say('  and written as Native blocks', blocks)
     const engine = cpuSeconds(this.#store.engine.pid)
@@ -134,7 +134,7 @@ class KafkaBench {
       ['decode', decode.cpuSeconds - fetch.cpuSeconds],
       ['encode, send, state, transactions', worker.cpuSeconds - decode.cpuSeconds],
       ['fetch flows', fetchFlows.cpuSeconds],
-      ['read flows', readFlows.cpuSeconds - fetchFlows.cpuSeconds],
+      ['check flows', readFlows.cpuSeconds - fetchFlows.cpuSeconds],
       ['blocks', blocks.cpuSeconds - readFlows.cpuSeconds],
       ['insert, client', sink.cpuSeconds - blocks.cpuSeconds],
       ['insert, store and rollups', engineSeconds],

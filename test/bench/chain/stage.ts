@@ -1,13 +1,12 @@
 /** One stage of the chain in a process of its own, so that its CPU time is its own: `node stage.js BROKERS STAGE COUNT GROUP [URL]`. */
 
-import { nativeBlock } from '../../../services/adapters/clickhouse/native_block.js'
+import { flowBlock } from '../../../services/adapters/clickhouse/flow_block.js'
 import { ClickHouseStore } from '../../../services/adapters/clickhouse/store.js'
 import { KafkaBus } from '../../../services/adapters/kafka/bus.js'
 import { SYSTEM_CLOCK } from '../../../services/adapters/system/clock.js'
-import type { Flow } from '../../../services/core/flow.js'
 import type { BusRecord } from '../../../services/core/ports/bus.js'
 import { TOPICS } from '../../../services/core/topics.js'
-import { decodeFlow } from '../../../services/core/wire/flow.js'
+import { checkFlow } from '../../../services/core/wire/flow.js'
 import { decodeSegmentBatch } from '../../../services/core/wire/segment_batch.js'
 import { DecodePipeline } from '../../../services/decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../../services/decode/policy.js'
@@ -50,14 +49,15 @@ async function work(): Promise<void> {
     case 'fetch flows':
       return read(TOPICS.flows, () => {})
     case 'read flows':
-      return read(TOPICS.flows, ({ value }) => void decodeFlow(value))
+      return read(TOPICS.flows, ({ value }) => checkFlow(value))
     case 'blocks': {
-      let rows: Flow[] = []
+      let messages: Buffer[] = []
       return read(TOPICS.flows, ({ value }) => {
-        rows.push(decodeFlow(value))
-        if (rows.length < BLOCK_ROWS) return
-        nativeBlock('flows', rows)
-        rows = []
+        checkFlow(value)
+        messages.push(value)
+        if (messages.length < BLOCK_ROWS) return
+        flowBlock({ messages, partition: 0, first: 0 })
+        messages = []
       })
     }
     default:
