@@ -4,7 +4,7 @@
  */
 import type { ColumnKind } from '../../core/flow.js'
 import type { FlowMessages } from '../../core/ports/store.js'
-import { flowFields } from '../../core/wire/flow.js'
+import { FLOW_FIELDS_AT, wholeFlow } from '../../core/wire/flow.js'
 import {
   FieldCursor,
   FlowDictionaryColumn,
@@ -47,8 +47,8 @@ const cursor = new FieldCursor()
 export function flowBlock({ messages, partition, first }: FlowMessages): Buffer {
   const writers = COLUMNS.map(({ name, kind }) => writerFor(name, kind, messages.length))
   for (const message of messages) {
-    cursor.bytes = flowFields(message)
-    cursor.at = 0
+    cursor.bytes = wholeFlow(message)
+    cursor.at = FLOW_FIELDS_AT
     take(cursor, writers, partition, first)
   }
   return blockBytes(COLUMNS, writers, messages.length)

@@ -256,9 +256,11 @@ export function checkFlow(bytes: Buffer): void {
   if (input.remaining > 0) throw input.bad(`${input.remaining} bytes too many`)
 }
 
-/** All `FLOW_COLUMNS` of a message that was checked, in turn and as Avro has them; it may be of an older schema. */
-export function flowFields(bytes: Buffer): Buffer {
+/** Where the first field of a message begins. */
+export const FLOW_FIELDS_AT = FRAME_BYTES
+
+/** A message that was checked, with all of `FLOW_COLUMNS`: one of an older schema has the defaults of what it lacks behind it. */
+export function wholeFlow(bytes: Buffer): Buffer {
   const { defaults } = schemaOf(bytes)
-  const fields = bytes.subarray(FRAME_BYTES)
-  return defaults.length === 0 ? fields : Buffer.concat([fields, defaults])
+  return defaults.length === 0 ? bytes : Buffer.concat([bytes, defaults])
 }
