@@ -144,13 +144,13 @@ export class KafkaClient {
       }
       this.#topics.add(topic)
     }
+    // From here on it is there, or was: what is missing was not known yet when an answer was made that has come late.
+    this.#known.add(topic)
     const found = this.#cluster.brokerPool.metadata?.topicMetadata.find((each) => each.topic === topic)
     if (found === undefined || found.partitionMetadata.length === 0) {
       this.#topics.delete(topic)
-      if (this.#known.has(topic)) throw Object.assign(new Error(`${topic} is not there`), { type: UNKNOWN_TOPIC })
-      throw new KlartextError('UNKNOWN_TOPIC', `there is no topic ${topic} in Kafka at ${this.where}`)
+      throw Object.assign(new Error(`${topic} is not there`), { type: UNKNOWN_TOPIC })
     }
-    this.#known.add(topic)
     return found.partitionMetadata
   }
 
