@@ -30,10 +30,30 @@ const owner = (kind: string, name: string, uid: string) => [
   { apiVersion: 'apps/v1', kind, name, uid, controller: true },
 ]
 
+const containerStatus = (name: string, containerID: string) => ({
+  name,
+  image: 'image',
+  imageID: '',
+  ready: true,
+  restartCount: 0,
+  containerID,
+})
+
+/** As Kubernetes tells times. */
+export const wholeSecond = (ms: number): string => new Date(Math.floor(ms / 1000) * 1000).toISOString()
+
+function running(address: string, runtime: string, containerIds: MadePod['containerIds'], since: string): object {
+  const containerStatuses = Object.entries(containerIds).map(([name, id]) => ({
+    ...containerStatus(name, `${runtime}://${id}`),
+    state: { running: { startedAt: since } },
+  }))
+  return { phase: 'Running', startTime: since, podIP: address, podIPs: [{ ip: address }], containerStatuses }
+}
+
 export class ClusterObjects {
   readonly #cluster: Cluster
   /** All has been up for a minute. */
-  readonly #since = new Date(Math.floor(Date.now() / 1000) * 1000 - 60_000).toISOString()
+  readonly #since = wholeSecond(Date.now() - 60_000)
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -54,8 +74,11 @@ export class ClusterObjects {
     return this.#cluster.call('PATCH', `${path}/status`, { status }, 'application/merge-patch+json')
   }
 
-  /** A Deployment, its ReplicaSet, and the one pod of it, which runs. */
-  async pod({ namespace, workload, node, address, runtime, containers }: PodSpec): Promise<MadePod> {
+  /** A Deployment, its ReplicaSet, and the one pod of it, which runs; `since`: RFC 3339, for a minute where it is not said. */
+  async pod(
+    { namespace, workload, node, address, runtime, containers }: PodSpec,
+    since = this.#since,
+  ): Promise<MadePod> {
     const apps = `/apis/apps/v1/namespaces/${namespace}`
     const spec = { selector: { matchLabels: app(workload) }, template: podTemplate(workload, containers) }
     const deployment = await this.#post(`${apps}/deployments`, { metadata: { name: workload }, spec })
@@ -77,27 +100,21 @@ export class ClusterObjects {
       spec: { ...template.spec, nodeName: node, serviceAccountName: workload },
     })
     const containerIds = Object.fromEntries(containers.map((each) => [each, randomBytes(32).toString('hex')]))
-    await this.#status(`${path}/${name}`, this.#running(address, runtime, containerIds))
+    await this.#status(`${path}/${name}`, running(address, runtime, containerIds, since))
     return { name, uid: pod.metadata.uid, containerIds }
   }
 
-  #running(address: string, runtime: string, containerIds: MadePod['containerIds']): object {
-    const statuses = Object.entries(containerIds).map(([name, id]) => ({
-      name,
-      image: 'image',
-      imageID: '',
-      ready: true,
-      restartCount: 0,
-      containerID: `${runtime}://${id}`,
-      state: { running: { startedAt: this.#since } },
+  /** Its container has ended, and it is removed. */
+  async end({ namespace, runtime }: PodSpec, { name, containerIds }: MadePod): Promise<void> {
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}`
+    const terminated = { exitCode: 0, startedAt: this.#since, finishedAt: wholeSecond(Date.now()) }
+    const statuses = Object.entries(containerIds).map(([container, id]) => ({
+      ...containerStatus(container, `${runtime}://${id}`),
+      ready: false,
+      state: { terminated },
     }))
-    return {
-      phase: 'Running',
-      startTime: this.#since,
-      podIP: address,
-      podIPs: [{ ip: address }],
-      containerStatuses: statuses,
-    }
+    await this.#status(path, { containerStatuses: statuses })
+    await this.#cluster.call('DELETE', `${path}?gracePeriodSeconds=0`)
   }
 
   async service(namespace: string, name: string, clusterIP: string, pods: readonly MadePod[]): Promise<void> {

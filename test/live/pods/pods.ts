@@ -2,13 +2,13 @@
 import { mountOf } from './cgroups.js'
 import type { PodSpec } from './objects.js'
 
-interface CgroupPath {
+export interface CgroupPath {
   readonly root: string
   readonly path: string
 }
 
 /** Cgroups of a container, from the uid of its pod and its own id. */
-type Naming = (pod: string, container: string) => readonly CgroupPath[]
+export type Naming = (pod: string, container: string) => readonly CgroupPath[]
 
 /** The root of cgroup v2. */
 export function unified(): string {
@@ -70,4 +70,12 @@ export const PODS: Readonly<Record<string, PodSpec & { readonly naming: Naming }
     containers: ['job'],
     naming: folders,
   },
+}
+
+/** Has the address of `batch` after it. */
+export const SUCCESSOR: PodSpec & { readonly naming: Naming } = {
+  ...PODS.batch,
+  workload: 'report',
+  containers: ['writer'],
+  naming: containerd,
 }

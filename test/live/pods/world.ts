@@ -13,8 +13,8 @@ import { Cluster } from '../../kubernetes/cluster.js'
 import { PYTHON, run } from '../harness.js'
 import { Cgroups, enterCgroups } from './cgroups.js'
 import { inNamespace, type NodePlace, PodNetwork } from './network.js'
-import { ClusterObjects, type MadePod, type PodSpec } from './objects.js'
-import { PODS, unified } from './pods.js'
+import { ClusterObjects, type MadePod, type PodSpec, wholeSecond } from './objects.js'
+import { type Naming, PODS, SUCCESSOR, unified } from './pods.js'
 
 export const NODES: readonly [NodePlace, NodePlace] = [
   { name: 'node-1', address: '192.168.77.1', pods: '10.244.1.0/24' },
@@ -57,6 +57,7 @@ export class PodWorld {
   readonly #programs: ChildProcess[] = []
   readonly #places = new Map<string, Place>()
   #cluster: Cluster | null = null
+  #objects: ClusterObjects | null = null
   kubeconfig = ''
 
   async start(): Promise<void> {
@@ -67,12 +68,13 @@ export class PodWorld {
     writeFileSync(token, cluster.adminToken)
     this.kubeconfig = cluster.kubeconfig(token)
     await this.network.start(NODES)
-    await this.#objects(new ClusterObjects(cluster))
+    this.#objects = new ClusterObjects(cluster)
+    await this.#makeObjects(this.#objects)
     await this.#strangers()
     await this.#services()
   }
 
-  async #objects(objects: ClusterObjects): Promise<void> {
+  async #makeObjects(objects: ClusterObjects): Promise<void> {
     for (const { name, address } of NODES) await objects.node(name, ZONES[name], address)
     for (const name of ['shop', 'edge', 'jobs']) await objects.namespace(name)
     const made: Record<string, MadePod> = {}
@@ -80,17 +82,33 @@ export class PodWorld {
       const pod = { ...spec, ...(await objects.pod(spec)) }
       made[network] = pod
       await this.network.attach(nodeNamed(spec.node), network, spec.address)
-      for (const container of spec.containers) {
-        const paths = naming(pod.uid, pod.containerIds[container])
-        const cgroups = paths.map(({ root, path }) => this.#cgroups.make(root, path))
-        this.#places.set(`${network}/${container}`, { network, cgroups, pod, container, address: spec.address })
-      }
+      this.#containers(network, pod, naming)
     }
     await objects.service('shop', 'api', SERVICE_IP, [made.api])
     for (const { name } of NODES) {
       await this.network.service(name, SERVICE_IP, 443, PODS.api.address, 8443)
       await this.network.service(name, SERVICE_IP, 80, PODS.api.address, 8080)
     }
+  }
+
+  #containers(network: string, pod: PodSpec & MadePod, naming: Naming): void {
+    for (const container of pod.containers) {
+      const cgroups = naming(pod.uid, pod.containerIds[container]).map(({ root, path }) =>
+        this.#cgroups.make(root, path),
+      )
+      this.#places.set(`${network}/${container}`, { network, cgroups, pod, container, address: pod.address })
+    }
+  }
+
+  /** `batch` ends, and two seconds later another pod begins with its address. */
+  async succeed(): Promise<void> {
+    const objects = this.#objects as ClusterObjects
+    const { pod } = this.place('batch/job')
+    await objects.end(PODS.batch, pod as MadePod)
+    await sleep(2_000)
+    const { naming, ...spec } = SUCCESSOR
+    const next = await objects.pod(spec, wholeSecond(Date.now()))
+    this.#containers('batch', { ...spec, ...next }, naming)
   }
 
   /** A container that no Kubernetes knows, with an address likewise; and a process of a node itself. */
