@@ -39,7 +39,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
 
 async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()))
-  const lines = commands.map((command) => `  ${command.name.padEnd(10)} ${command.summary}`)
+  const lines = commands.map((command) => `  ${command.name.padEnd(13)} ${command.summary}`)
   return `klartext: an open flight recorder for decrypted Kubernetes traffic\n\nCommands (klartext NAME --help says more):\n${lines.join('\n')}\n`
 }
 

@@ -10,7 +10,7 @@ export interface Question {
 /** The store itself says which questions it can answer. */
 export async function questionsOfStore(queries: Queries): Promise<Question[]> {
   const rows = await queries.run(
-    "SELECT substring(name, 5) AS name, comment FROM system.tables WHERE database = 'klartext' AND startsWith(name, 'ask_') ORDER BY name",
+    "SELECT substring(t.name, 5) AS name, t.comment AS comment FROM system.tables AS t WHERE t.database = 'klartext' AND startsWith(t.name, 'ask_') ORDER BY name",
     'JSONEachRow',
   )
   return rows
