@@ -84,6 +84,8 @@ export class FlowPolicy {
   readonly #config: PolicyConfig
   readonly #headersKept: ReadonlySet<string>
   readonly #principals = new Map<string, string>()
+  #lastPrincipal = ''
+  #lastHash = ''
 
   constructor(config: PolicyConfig) {
     this.#config = config
@@ -107,6 +109,14 @@ export class FlowPolicy {
   }
 
   #hash(principal: string): string {
+    if (principal !== this.#lastPrincipal) {
+      this.#lastHash = this.#hashOf(principal)
+      this.#lastPrincipal = principal
+    }
+    return this.#lastHash
+  }
+
+  #hashOf(principal: string): string {
     let hash = this.#principals.get(principal)
     if (hash === undefined) {
       hash = createHmac('sha256', this.#config.principalKey).update(principal).digest('hex').slice(0, 32)

@@ -358,7 +358,7 @@ export class Conversation {
   }
 
   #next(): void {
-    this.reply = new Reply()
+    this.reply.clear()
     this.copying = false
   }
 

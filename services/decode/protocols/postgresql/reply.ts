@@ -35,6 +35,28 @@ export class Reply {
   /** An error came before the client had said that its data is whole: more of it may be on its way. */
   dataOpen = false
 
+  /** What was said is handed over: the same object serves the next operation. */
+  clear(): void {
+    this.startUs = 0
+    this.endUs = 0
+    this.rows = 0
+    this.bytes = 0
+    this.completed = 0
+    this.tags = ''
+    this.tagRows = 0
+    this.affected = -1
+    this.suspended = false
+    this.copyRows = -1
+    this.notices = 0
+    this.error = null
+    this.gaps = 0
+    this.cut = false
+    this.inferred = false
+    this.auth = ''
+    this.loggedIn = false
+    this.dataOpen = false
+  }
+
   /** Has anything been said that ends it? */
   get ended(): boolean {
     return this.completed > 0 || this.error !== null || this.suspended || this.loggedIn
@@ -51,22 +73,17 @@ export class Reply {
   }
 
   /** CommandComplete: `SELECT 5`, `INSERT 0 1`, `CREATE TABLE`. */
-  complete(tag: string): void {
-    this.completed += 1
-    if (this.completed <= TAGS_MAX) this.tags += this.tags === '' ? tag : `; ${tag}`
-    const space = tag.lastIndexOf(' ')
-    const count = space < 0 ? -1 : digits(tag, space + 1)
-    if (count < 0) return
-    if (tag.startsWith('SELECT') || tag.startsWith('FETCH')) this.tagRows += count
-    else this.affected = Math.max(this.affected, 0) + count
-  }
-
   readComplete(bytes: Buffer, from: number, to: number): void {
     if (!isLastTag(bytes, from, to)) {
       const end = m.nul(bytes, from, to)
-      lastTag = bytes.toString('latin1', from, Math.min(end < 0 ? to : end, from + TAG_CHARS_MAX))
+      lastTag = new CommandTag(bytes.toString('latin1', from, Math.min(end < 0 ? to : end, from + TAG_CHARS_MAX)))
     }
-    this.complete(lastTag)
+    const { text, count, isResult } = lastTag
+    this.completed += 1
+    if (this.completed <= TAGS_MAX) this.tags = this.tags === '' ? text : `${this.tags}; ${text}`
+    if (count < 0) return
+    if (isResult) this.tagRows += count
+    else this.affected = Math.max(this.affected, 0) + count
   }
 
   /** ErrorResponse. */
@@ -130,13 +147,29 @@ export class ReplyError {
   }
 }
 
+class CommandTag {
+  readonly text: string
+  /** Rows that it counts; -1 where it counts none. */
+  readonly count: number
+  /** They were sent to the client. */
+  readonly isResult: boolean
+
+  constructor(text: string) {
+    this.text = text
+    const space = text.lastIndexOf(' ')
+    this.count = space < 0 ? -1 : digits(text, space + 1)
+    this.isResult = text.startsWith('SELECT') || text.startsWith('FETCH')
+  }
+}
+
 /** The same few come again and again. */
-let lastTag = ''
+let lastTag = new CommandTag('')
 
 function isLastTag(bytes: Buffer, from: number, to: number): boolean {
-  const size = lastTag.length
+  const { text } = lastTag
+  const size = text.length
   if (to - from !== size + 1 || bytes[to - 1] !== 0) return false
-  for (let i = 0; i < size; i++) if (bytes[from + i] !== lastTag.charCodeAt(i)) return false
+  for (let i = 0; i < size; i++) if (bytes[from + i] !== text.charCodeAt(i)) return false
   return true
 }
 
