@@ -18,6 +18,8 @@ export class Cursor {
    * searched in vain, so that a long line is not searched again from its start for every segment.
    */
   searchedBytes: number
+  /** For `resync`: bytes of this direction that were here before those at `pos`, so that a place keeps its number; see `Places`. */
+  passedBytes: number
   /**
    * Nothing will come that continues these bytes: the direction ended, or what follows is missing (`gap` is called next).
    * A decoder hands over what it knows of an unfinished frame now; what it leaves is dropped.
@@ -38,6 +40,7 @@ export class Cursor {
     this.end = 0
     this.neededBytes = 0
     this.searchedBytes = 0
+    this.passedBytes = 0
     this.ended = false
     this.midway = false
     this.waits = false

@@ -291,6 +291,7 @@ export class Driver {
     cursor.neededBytes = 0
     cursor.searchedBytes = 0
     cursor.midway = true
+    cursor.passedBytes = half.consumedBytes + half.skippedBytes
     const offset = connection.decoder?.resync(connection.direction(half), cursor) ?? -1
     if (offset >= 0) {
       half.syncSearched = 0

@@ -1,5 +1,6 @@
 /** DNS over UDP and TCP (RFC 1035, RFC 7766), multicast DNS and LLMNR. One query with its answer is one exchange. */
 import type { Cursor } from '../../../core/cursor.js'
+import { HERE, NEVER, Places, WAIT } from '../../../core/places.js'
 import {
   BAD,
   type Begin,
@@ -76,6 +77,8 @@ class DnsDecoder implements Decoder {
   /** Bytes still to come of a message that was cut, per direction. */
   readonly #skip: [number, number] = [0, 0]
 
+  readonly #places: readonly [Places, Places] = [new Places(), new Places()]
+
   constructor(out: ExchangeSink, stream: boolean) {
     this.#pairing = new Pairing(out, stream)
     this.#stream = stream
@@ -126,16 +129,19 @@ class DnsDecoder implements Decoder {
     return BAD
   }
 
-  resync(_direction: Direction, input: Cursor): number {
+  resync(direction: Direction, input: Cursor): number {
     if (!this.#stream) return 0
     const { bytes, pos, end } = input
-    let undecided = end
-    for (let at = pos; at < end; at++) {
+    const places = this.#places[direction]
+    const found = places.search(input, 0, (at) => {
       const verdict = probeStream(bytes, at, end)
-      if (verdict >= SURE) return at - pos
-      if (verdict === UNDECIDED && at < undecided) undecided = at
-    }
-    input.searchedBytes = undecided - pos
+      if (verdict === UNDECIDED && end - at >= LENGTH_BYTES + HEADER_BYTES) {
+        places.neededEnd = at + LENGTH_BYTES + bytes.readUInt16BE(at)
+      }
+      return verdict >= SURE ? HERE : verdict === UNDECIDED ? WAIT : NEVER
+    })
+    if (found >= 0) return found - pos
+    input.searchedBytes = (places.waiting < 0 ? end : places.waiting) - pos
     return -1
   }
 

@@ -18,7 +18,7 @@ import { Flag, FRAME_BYTES_ALLOWED, FRAME_HEADER_BYTES, FrameHeader, FrameType, 
 import { HeaderBlocks } from './header_blocks.js'
 import { GRPC_HTTP2_PRIVACY, HTTP2_PRIVACY } from './privacy.js'
 import { probeHttp2, speaker } from './probe.js'
-import { findFrame } from './search.js'
+import { FrameSearch, findFrame } from './search.js'
 import { Streams } from './streams.js'
 import { TextReader, TextWriter } from './texts.js'
 
@@ -46,6 +46,7 @@ class Http2Decoder implements Decoder {
   readonly #data: readonly [DataFrame, DataFrame] = [new DataFrame(), new DataFrame()]
   /** Longest frame that the receiver of this direction allows; 0 = not known. */
   readonly #frameBytesMax: [number, number] = [FRAME_BYTES_ALLOWED, FRAME_BYTES_ALLOWED]
+  readonly #searches: readonly [FrameSearch, FrameSearch] = [new FrameSearch(), new FrameSearch()]
   /** The client has not begun yet. */
   #prefaceDue = true
   /** Nothing was missed so far. */
@@ -216,7 +217,7 @@ class Http2Decoder implements Decoder {
       this.#blocks.begin(direction)
       return preface - input.pos
     }
-    const found = findFrame(input, this.#streams)
+    const found = findFrame(input, this.#streams, this.#searches[direction])
     // The beginning of a preface is kept until the rest is here.
     if (found < 0 && direction === TO_SERVER) {
       input.searchedBytes = Math.min(input.searchedBytes, Math.max(0, input.length - PREFACE.length + 1))

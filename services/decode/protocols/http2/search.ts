@@ -1,5 +1,6 @@
 /** Finds frames again where bytes were lost or a connection was joined. */
 import type { Cursor } from '../../../core/cursor.js'
+import { HERE, LATER, NEVER, Places, WAIT } from '../../../core/places.js'
 import { FRAME_HEADER_BYTES, FrameHeader, FrameType, isPlausible } from './frames.js'
 
 /** What is known of a connection's streams. */
@@ -8,6 +9,8 @@ export interface KnownStreams {
   isKnown(stream: number): boolean
   /** The highest that was seen; 0 = none. */
   readonly newest: number
+  /** Counts up when either of these changes. */
+  readonly changes: number
 }
 
 /** Below what the host keeps of bytes that were searched in vain. */
@@ -18,58 +21,82 @@ const STEP_MAX = 1 << 14
 const first = new FrameHeader()
 const second = new FrameHeader()
 
+/** What one direction remembers of a search that goes on. */
+export class FrameSearch {
+  readonly marks = new Places()
+  readonly bytes = new Places()
+
+  /** Places judged so far. */
+  get judged(): number {
+    return this.marks.judged + this.bytes.judged
+  }
+}
+
 /**
  * Offset from `head.pos` of the next frame; -1 if none is in sight. A frame is believed where a fitting one follows it, where
  * it ends with the bytes there are, or where it is of a known stream. DATA looks like anything: of a stream that is not
  * known it has to begin with a segment, or it needs more behind it. One whose end is not here is waited for, unless a better
  * one is found meanwhile.
  */
-export function findFrame(head: Cursor, streams: KnownStreams): number {
-  const { bytes, pos, end, markEnds, markCount } = head
-  const { newest } = streams
+export function findFrame(head: Cursor, streams: KnownStreams, memory: FrameSearch): number {
+  const { bytes, pos, end } = head
+  const { newest, changes } = streams
   search.streams = streams
   search.streamMax = newest === 0 ? 0x7fff_ffff : newest + STEP_MAX
-  if (search.at(bytes, pos, end, true) === FOUND) return 0
-  for (let i = 0; i < markCount - 1; i++) {
-    if (markEnds[i] > pos && search.at(bytes, markEnds[i], end, true) === FOUND) return markEnds[i] - pos
+  let found = search.at(bytes, pos, end, true) === HERE ? pos : -1
+  if (found < 0) {
+    const { marks } = memory
+    found = marks.searchMarks(head, (at) => search.judge(bytes, at, end, true, marks), changes)
   }
-  let waiting = -1
-  for (let at = pos; at + FRAME_HEADER_BYTES <= end; at++) {
+  if (found < 0) {
     // A type there is.
-    if (bytes[at + 3] > FrameType.PRIORITY_UPDATE) continue
-    const found = search.at(bytes, at, end, false)
-    if (found === FOUND) return at - pos
-    if (found === MAY_BE && waiting < 0) waiting = at - pos
+    const judge = (at: number) =>
+      bytes[at + 3] > FrameType.PRIORITY_UPDATE ? NEVER : search.judge(bytes, at, end, false, memory.bytes)
+    found = memory.bytes.search(head, FRAME_HEADER_BYTES - 1, judge, changes)
   }
-  head.searchedBytes = waiting >= 0 && !head.ended ? waiting : Math.max(0, end - pos - FRAME_HEADER_BYTES + 1)
+  if (found >= 0) return found - pos
+  const { waiting } = memory.bytes
+  head.searchedBytes = waiting >= 0 && !head.ended ? waiting - pos : Math.max(0, end - pos - FRAME_HEADER_BYTES + 1)
   return -1
 }
 
-const NOT_HERE = 0
-const MAY_BE = 1
-const FOUND = 2
-
 class Search {
-  streams: KnownStreams = { isKnown: () => false, newest: 0 }
+  streams: KnownStreams = { isKnown: () => false, newest: 0, changes: 0 }
   streamMax = 0
 
+  judge(bytes: Buffer, at: number, end: number, segmentBegins: boolean, places: Places): number {
+    const verdict = this.at(bytes, at, end, segmentBegins)
+    // It may end with the window; only then does it show what follows it.
+    const frameEnd = at + FRAME_HEADER_BYTES + first.length
+    if (verdict !== NEVER && at + FRAME_HEADER_BYTES <= end) {
+      places.neededEnd = end < frameEnd ? frameEnd : frameEnd + FRAME_HEADER_BYTES
+    }
+    return verdict
+  }
+
+  /** Which streams there are may show later; what cannot be a frame never is one. */
   at(bytes: Buffer, at: number, end: number, segmentBegins: boolean): number {
-    if (at + FRAME_HEADER_BYTES > end) return NOT_HERE
+    if (at + FRAME_HEADER_BYTES > end) return LATER
     first.read(bytes, at)
-    if (first.stream > this.streamMax || !isPlausible(first, bytes[at + 5])) return NOT_HERE
+    if (!isPlausible(first, bytes[at + 5])) return NEVER
     const { type, stream, length } = first
     const next = at + FRAME_HEADER_BYTES + length
+    const hasNext = next + FRAME_HEADER_BYTES <= end
+    if (hasNext) {
+      second.read(bytes, next)
+      if (!isPlausible(second, bytes[next + 5])) return NEVER
+    }
+    if (stream > this.streamMax) return LATER
     const known = stream !== 0 && this.streams.isKnown(stream)
     const weak = type === FrameType.DATA && !known
     // Zeros are everywhere, and an empty frame of an unknown stream says nothing.
-    if (weak && length === 0) return NOT_HERE
-    if (next + FRAME_HEADER_BYTES <= end) {
-      second.read(bytes, next)
-      if (second.stream > this.streamMax || !isPlausible(second, bytes[next + 5])) return NOT_HERE
-      return weak && !segmentBegins && !this.#goesOn() ? NOT_HERE : FOUND
+    if (weak && length === 0) return LATER
+    if (hasNext) {
+      if (second.stream > this.streamMax) return LATER
+      return weak && !segmentBegins && !this.#goesOn() ? LATER : HERE
     }
-    if (known || (next === end && (!weak || segmentBegins))) return FOUND
-    return length <= WAIT_BYTES_MAX ? MAY_BE : NOT_HERE
+    if (known || (next === end && (!weak || segmentBegins))) return HERE
+    return length <= WAIT_BYTES_MAX ? WAIT : LATER
   }
 
   /** DATA goes on with DATA of the same stream, or with something that is as common. */

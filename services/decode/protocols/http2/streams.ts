@@ -37,6 +37,8 @@ export class Streams {
   #highest = 0
   /** The highest of either side; 0 = none. */
   newest = 0
+  /** Counts up whenever other streams are known than before. */
+  changes = 0
   #hinted = 0
   /** Bytes were missed: frames may be of streams whose beginning was not seen. */
   #missed = false
@@ -54,8 +56,9 @@ export class Streams {
 
   /** Somebody takes in data of this stream, whose header may have been missed. */
   hint(id: number): void {
-    if (id === 0) return
+    if (id === 0 || (id === this.#hinted && id <= this.newest)) return
     this.#hinted = id
+    this.changes += 1
     if (id > this.newest) this.newest = id
   }
 
@@ -84,6 +87,7 @@ export class Streams {
     if (stream === undefined) {
       stream = new Stream(id)
       this.#open.set(id, stream)
+      this.changes += 1
       if (id > this.newest) this.newest = id
       this.#makeRoom()
     }
@@ -292,6 +296,7 @@ export class Streams {
   #handOver(stream: Stream, brokenBy: number): void {
     const { exchange, request, id } = stream
     this.#open.delete(id)
+    this.changes += 1
     this.#chars -= stream.chars
     if (stream.resetUs !== 0) this.#resets.remove(stream)
     if (isWaiting(stream)) this.#waiting -= 1

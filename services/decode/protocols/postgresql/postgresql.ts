@@ -8,6 +8,7 @@
  * no flows unless they fail. An operation that the server passed over after an error has `pipeline_aborted` as its error.
  */
 import type { Cursor } from '../../../core/cursor.js'
+import { Places } from '../../../core/places.js'
 import {
   type CloseReason,
   type Decoder,
@@ -43,6 +44,7 @@ class PostgresqlDecoder implements Decoder {
   readonly #conversation: Conversation
   readonly #client: ClientSide
   readonly #server: ServerSide
+  readonly #places: readonly [Places, Places] = [new Places(), new Places()]
   #good = 0
   #bad = 0
 
@@ -70,7 +72,7 @@ class PostgresqlDecoder implements Decoder {
   resync(direction: Direction, input: Cursor): number {
     // `parse` is asked next, and hands over.
     if (this.#conversation.lostEncryption && startsTls(input)) return 0
-    return findMessage(input, direction === TO_CLIENT)
+    return findMessage(input, direction === TO_CLIENT, this.#places[direction])
   }
 
   gap(direction: Direction, sizeBytes: number, timeUs: number): boolean {

@@ -1,5 +1,6 @@
 /** Is it PostgreSQL, which end speaks, and where does the next message begin. */
 import type { Cursor } from '../../../core/cursor.js'
+import { HERE, LATER, NEVER, type Places, WAIT } from '../../../core/places.js'
 import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
 import { type Direction, TO_SERVER } from '../../../core/segment.js'
 import { bodyFits, isText } from './grammar.js'
@@ -119,7 +120,7 @@ function startsStatement(bytes: Buffer, from: number, to: number): boolean {
 function startFits(bytes: Buffer, at: number, end: number, server: boolean, type: number): boolean {
   const body = at + m.HEADER_BYTES
   if (!server && type === m.QUERY) {
-    return isText(bytes, body, end) && (end - body < 32 || startsStatement(bytes, body, end))
+    return (end - body < 32 || startsStatement(bytes, body, end)) && isText(bytes, body, end)
   }
   return true
 }
@@ -139,19 +140,22 @@ function zeroStart(bytes: Buffer, from: number, end: number): boolean {
  * bytes need not be looked at again. Rows may hold anything, so a message counts when all of its body is what its type
  * says and a message, or nothing yet, follows it.
  */
-export function findMessage(head: Cursor, server: boolean): number {
+export function findMessage(head: Cursor, server: boolean, places: Places): number {
   const { bytes, pos, end } = head
   const isType = m.typesOf(server)
-  let open = -1
-  for (let at = pos; at + m.HEADER_BYTES <= end; at++) {
+  const found = places.search(head, m.HEADER_BYTES - 1, (at) => {
     // Most places are passed over by these two bytes alone.
-    if (isType[bytes[at]] === 0 || bytes[at + 1] > 0x3f) continue
-    if (!m.lengthFits(server, bytes[at], m.int32(bytes, at + 1))) continue
-    const found = follows(bytes, at, end, server, head.ended)
-    if (found === CERTAIN) return at - pos
-    if (found === UNDECIDED && open < 0) open = at
-  }
-  head.searchedBytes = open >= 0 ? open - pos : Math.max(0, end - pos - m.HEADER_BYTES + 1)
+    if (isType[bytes[at]] === 0 || bytes[at + 1] > 0x3f) return NEVER
+    const length = m.int32(bytes, at + 1)
+    if (!m.lengthFits(server, bytes[at], length)) return NEVER
+    const verdict = follows(bytes, at, end, server, head.ended)
+    // Of a statement each byte tells whether it is one.
+    if (verdict === UNDECIDED && (server || bytes[at] !== m.QUERY)) places.neededEnd = at + 1 + length
+    return verdict === CERTAIN ? HERE : verdict === UNDECIDED ? WAIT : LATER
+  })
+  if (found >= 0) return found - pos
+  const { waiting } = places
+  head.searchedBytes = waiting >= 0 ? waiting - pos : Math.max(0, end - pos - m.HEADER_BYTES + 1)
   return -1
 }
 

@@ -1,0 +1,33 @@
+/** What searching costs, in places that are judged. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Cursor } from '../../../core/cursor.js'
+import { RESYNC_TAIL_BYTES } from '../../limits.js'
+import { FrameSearch, findFrame, type KnownStreams } from './search.js'
+
+const STREAMS: KnownStreams = { isKnown: () => false, newest: 0, changes: 0 }
+const SIZE = 100_000
+
+/** Places judged until all of `bytes` has gone by in pieces, the window kept as the host keeps it. */
+function judged(bytes: Buffer, pieceBytes: number): number {
+  const search = new FrameSearch()
+  const cursor = Cursor.over(bytes)
+  cursor.end = 0
+  while (cursor.end < bytes.length) {
+    cursor.end = Math.min(bytes.length, cursor.end + pieceBytes)
+    cursor.passedBytes = cursor.pos
+    cursor.searchedBytes = 0
+    const found = findFrame(cursor, STREAMS, search)
+    // It turns out to be none.
+    if (found >= 0) cursor.pos += found + 1
+    else cursor.pos += Math.max(Math.min(cursor.length, cursor.searchedBytes), cursor.length - RESYNC_TAIL_BYTES)
+  }
+  return search.judged
+}
+
+test('small segments are not searched again and again while a frame is waited for', () => {
+  // Each may be the header of DATA of an unknown stream, whose end is 3 kB away, where nothing goes on.
+  const frames = Buffer.alloc(SIZE, 0xff)
+  for (let at = 0; at + 9 < SIZE; at += 1000) Buffer.from([0, 12, 0, 0, 0, 0, 0, 0, 5]).copy(frames, at)
+  for (const pieceBytes of [1, 64, 1000]) assert.ok(judged(frames, pieceBytes) < 1.2 * SIZE, `pieces of ${pieceBytes}`)
+})
