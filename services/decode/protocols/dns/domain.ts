@@ -1,9 +1,5 @@
 /** The registered domain of a name: what belongs to one owner, by the public suffix list. */
-import { createRequire } from 'node:module'
-
-/** The list is large: loading it takes a third of the time in which a command starts, and only those that see DNS need it. */
-const require = createRequire(import.meta.url)
-let list: typeof import('tldts') | null = null
+import { getDomain } from 'tldts'
 
 const CACHE_MAX = 8192
 const cache = new Map<string, string>()
@@ -24,6 +20,5 @@ function find(name: string): string {
   if (name.endsWith('.ip6.arpa')) return 'ip6.arpa'
   if (name.endsWith('.cluster.local')) return 'cluster.local'
   if (name.endsWith('.local')) return 'local'
-  list ??= require('tldts') as typeof import('tldts')
-  return list.getDomain(name, { extractHostname: false, validateHostname: false }) ?? name
+  return getDomain(name, { extractHostname: false, validateHostname: false }) ?? name
 }
