@@ -127,6 +127,36 @@ test('what is long past is dropped, and read again for whoever comes with old me
   assert.equal(table.size, 1)
 })
 
+test('of what is long known only the newest is read, and those who ask for older times still get theirs', async () => {
+  const { at, pass, put, drop, follow, feed: make } = await world()
+  const workloads = ['first', 'second', 'third']
+  for (const workload of workloads) await put(identity('a', { workload }))
+  await put(identity('gone', { addresses: ['10.1.0.2'] }))
+  await drop('gone')
+  await follow()
+  pass(3 * HOUR_S)
+  for (const workload of ['fourth', 'fifth']) await put(identity('a', { workload }))
+  await follow()
+  const { feed, table } = make()
+  const read: string[] = []
+  const keep = table.put.bind(table)
+  table.put = (one, knownUs) => {
+    read.push(one.workload)
+    keep(one, knownUs)
+  }
+  await feed.step()
+  assert.deepEqual([read, feed.records], [['third', 'fourth', 'fifth'], 9])
+  const named = (known: number) => table.at(at(known)).byAddress('lab', '10.1.0.1', at(0))
+  assert.equal((named(3 * HOUR_S - 1) as Identity).workload, 'third')
+  assert.equal((named(3 * HOUR_S) as Identity).workload, 'fifth')
+  assert.equal(table.at(at(3 * HOUR_S)).byAddress('lab', '10.1.0.2', at(0)), 'nobody')
+  feed.release(at(0) - S)
+  assert.equal(feed.isReady('lab', at(0) - S, at(0)), false)
+  read.length = 0
+  await feed.step()
+  assert.deepEqual(read, [...workloads, 'gone', 'fourth', 'fifth'])
+})
+
 test('what a newer directory wrote is not passed over: names stay as they are', async () => {
   const { at, put, newer, feed: make } = await world()
   const { feed, table } = make()

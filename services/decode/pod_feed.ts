@@ -25,6 +25,7 @@ const RETRY_MS = 500
 const SLACK_US = 3600_000_000
 const EXPIRE_US = 60_000_000
 const EXPIRE_RECORDS = 50_000
+const SLASH = 47
 
 export class PodFeed implements Names {
   readonly #options: PodFeedOptions
@@ -112,9 +113,11 @@ export class PodFeed implements Names {
 
   #apply(records: readonly BusRecord[]): void {
     const { pods } = this.#options
-    for (const { key, value, timestampMs = 0 } of records) {
+    const newest = this.#newest(records)
+    for (const [i, { key, value, timestampMs = 0 }] of records.entries()) {
       this.records += 1
       const knownUs = timestampMs * 1000
+      if (newest !== null && (newest.get(String(key)) ?? i) > i) continue
       try {
         if (value.length === 0) {
           const at = parsePodKey(key)
@@ -139,6 +142,22 @@ export class PodFeed implements Names {
       }
       if (this.records % EXPIRE_RECORDS === 0) pods.expire(this.#keptUs)
     }
+  }
+
+  /**
+   * Of what all who ask know already, which record of an identity is its newest here: the others need not be read. A pod is
+   * told of some times within seconds, so that at the start, with days of them, most of the work is spared. Null where there
+   * is nothing to spare.
+   */
+  #newest(records: readonly BusRecord[]): ReadonlyMap<string, number> | null {
+    let newest: Map<string, number> | null = null
+    for (const [i, { key, timestampMs = 0 }] of records.entries()) {
+      // How far a cluster was followed counts as a whole: two directories at once do not tell it in order.
+      if (timestampMs * 1000 > this.#keptUs || key === null || key[key.length - 1] === SLASH) continue
+      newest ??= new Map()
+      newest.set(String(key), i)
+    }
+    return newest
   }
 
   #expire(nowUs: number): void {
