@@ -1,4 +1,4 @@
--- Beside 0033: what few requests show by chance is no regression. A generation is slower where more of its requests than the 5 %
+-- What few requests show by chance is no regression. A generation is slower where more of its requests than the 5 %
 -- that always are lie beyond the 95th percentile of the one before, by four standard deviations of chance; it fails more where
 -- the two shares of errors differ by three.
 CREATE OR REPLACE VIEW klartext.ask_regression AS

@@ -1,4 +1,4 @@
--- Beside 0034: clusters are told apart; a call that both ends saw is one row, as its client saw it; and what stays open on purpose (WebSocket, server-sent
+-- Clusters are told apart; a call that both ends saw is one row, as its client saw it; and what stays open on purpose (WebSocket, server-sent
 -- events) is not slow.
 CREATE OR REPLACE VIEW klartext.ask_slow_requests AS
 SELECT

@@ -1,4 +1,4 @@
--- Beside 0036: clusters are told apart; a look-up that both ends saw is one. And with search domains (ndots:5 in every pod) each name of the outside is
+-- Clusters are told apart; a look-up that both ends saw is one. With search domains (ndots:5 in every pod) each name of the outside is
 -- first tried below the cluster's: what the same client then resolved without the suffix has not failed.
 CREATE OR REPLACE VIEW klartext.ask_dns_failures AS
 WITH resolved AS

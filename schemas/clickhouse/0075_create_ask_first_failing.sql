@@ -1,4 +1,4 @@
--- Beside 0031: each call counts once, and a service fails where more of a minute's calls do than it usually has and chance makes:
+-- Each call counts once, and a service fails where more of a minute's calls do than it usually has and chance makes:
 -- 3.5 standard deviations of Anscombe's transform of their count. Who always fails a little, or failed twice in ten seconds of
 -- few calls, is not told. Calls of a service are those of the end that saw more of them.
 CREATE OR REPLACE VIEW klartext.ask_first_failing AS

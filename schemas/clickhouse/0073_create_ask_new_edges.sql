@@ -1,4 +1,4 @@
--- Beside 0037: a pair that met through a service's address and now meets directly is not new.
+-- A pair that met through a service's address and now meets directly is not new.
 CREATE OR REPLACE VIEW klartext.ask_new_edges AS
 SELECT
   min(first_seen) AS since, client_cluster, client_ns, client_workload, server_cluster, server_ns, server_workload, server_port, protocol,
