@@ -19,7 +19,10 @@ export interface PodFeedOptions {
   readonly onError?: (error: unknown) => void
 }
 
+/** While somebody waits for what the directory says. */
 const POLL_MS = 100
+/** While nobody does: what is new is read when it is asked for. */
+const IDLE_POLL_MS = 1_000
 const RETRY_MS = 500
 /** So much before what is asked for is kept, for the next question: reading the topic anew takes seconds. */
 const SLACK_US = 3600_000_000
@@ -41,6 +44,10 @@ export class PodFeed implements Names {
   #completeUs = Number.POSITIVE_INFINITY
   #neededUs = Number.POSITIVE_INFINITY
   #expiredUs = 0
+  /** Somebody was told to wait since the topic was read last. */
+  #awaited = false
+  /** Aborted to end the pause between two readings. */
+  #pause = new AbortController()
   #running: Promise<void> | null = null
   readonly #stop = new AbortController()
   records = 0
@@ -67,6 +74,7 @@ export class PodFeed implements Names {
 
   async stop(): Promise<void> {
     this.#stop.abort()
+    this.#pause.abort()
     await this.#running
   }
 
@@ -78,12 +86,17 @@ export class PodFeed implements Names {
       try {
         await this.step()
         this.trouble = null
+        if (!this.#awaited) pauseMs = IDLE_POLL_MS
       } catch (error) {
         this.trouble = (error as Error).message
         onError?.(error)
         pauseMs = RETRY_MS
       }
-      await clock.sleep(pauseMs, signal).catch(() => {})
+      this.#pause = new AbortController()
+      if (signal.aborted) return
+      await clock.sleep(pauseMs, this.#pause.signal).catch(() => {})
+      // Who waits has not waited long, and others will: all of them are served by one reading.
+      if (this.#pause.signal.aborted && !signal.aborted) await clock.sleep(POLL_MS, signal).catch(() => {})
     }
   }
 
@@ -91,6 +104,7 @@ export class PodFeed implements Names {
   async step(): Promise<void> {
     const { bus, clock } = this.#options
     const beganUs = clock.nowUs()
+    this.#awaited = false
     const neededUs = Math.min(this.#neededUs, beganUs)
     if (this.#next === null || neededUs < this.#completeUs) {
       this.#next = null
@@ -185,7 +199,7 @@ export class PodFeed implements Names {
     if (knownUs < this.#completeUs) {
       // Read again from the start, with more of the past kept.
       this.#neededUs = Math.min(this.#neededUs, knownUs)
-      return false
+      return this.#wait()
     }
     const toldUs = this.#toldUs.get(cluster)
     // Nobody follows this cluster: there is nothing to wait for.
@@ -193,9 +207,15 @@ export class PodFeed implements Names {
     const nowUs = this.#options.clock.nowUs()
     const isLate = nowUs >= knownUs + GIVE_UP_US && this.#readUs >= knownUs + GIVE_UP_US
     // A capturer whose clock is ahead does not hold the others up.
-    if (!isLate && nowUs - arrivedUs < this.waitUs + 2 * GIVE_UP_US) return false
+    if (!isLate && nowUs - arrivedUs < this.waitUs + 2 * GIVE_UP_US) return this.#wait()
     this.given += 1
     return true
+  }
+
+  #wait(): false {
+    if (!this.#awaited) this.#pause.abort()
+    this.#awaited = true
+    return false
   }
 
   release(knownUs: number): void {

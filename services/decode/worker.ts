@@ -22,6 +22,8 @@ export interface WorkerOptions extends Omit<PartitionOptions, 'metrics' | 'bus'>
 const TICK_MS = 200
 const POLL_BYTES = 2 << 20
 const POLL_WAIT_MS = 50
+/** Where nothing waits to be named or committed. What arrives ends the wait. */
+const IDLE_WAIT_MS = 1_000
 /**
  * Where the states of very many connections are written at each tick, ticks come less often: so many times the time that it
  * took, and not later than this.
@@ -213,11 +215,19 @@ export class DecodeWorker {
     return this.#running
   }
 
+  get #isIdle(): boolean {
+    if (this.#broken.size > 0) return false
+    for (const { waitingSegments, waitingBytes, unnamedMessages, failed } of this.#partitions.values()) {
+      if (waitingSegments > 0 || waitingBytes > 0 || unnamedMessages > 0 || failed) return false
+    }
+    return true
+  }
+
   async #run(): Promise<void> {
     while (!this.#stopping) {
       this.#options.onProgress?.()
       try {
-        await this.step()
+        await this.step(this.#isIdle ? IDLE_WAIT_MS : POLL_WAIT_MS)
         this.#trouble = null
       } catch (error) {
         if ((error as { retryable?: boolean }).retryable !== true) throw error

@@ -1,6 +1,7 @@
 /** What happens to a Kafka and its members in a bad week; and what they cost in a quiet one. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Kafka, logLevel } from 'kafkajs'
@@ -8,6 +9,9 @@ import { KafkaBus } from '../../services/adapters/kafka/bus.js'
 import type { LostOffsets } from '../../services/adapters/kafka/options.js'
 import type { BusConsumer, BusRecord } from '../../services/core/ports/bus.js'
 import { Random } from '../../services/core/random.js'
+import { createTopics } from '../../services/core/topics.js'
+import { cpuUs } from '../bench/capture/cpu.js'
+import { killServices, ServiceProcess } from './service_process.js'
 import { ownKafka } from './test_kafka.js'
 
 const MB = 1 << 20
@@ -28,6 +32,7 @@ else {
   const children = new Set<ChildProcess>()
   after(async () => {
     for (const child of children) child.kill('SIGKILL')
+    killServices()
     await kafka.stop()
   })
   const brokers = kafka.brokers.join(',')
@@ -225,24 +230,28 @@ else {
     await bus.close()
   })
 
-  test('an idle worker with 12 partitions and their 12 producers takes less than 2 % of a core', async (t) => {
+  test('an idle klartext decode with 12 partitions sleeps: it wakes up some twenty times a second', async (t) => {
     const bus = await connect()
-    await bus.createTopic('idle', 12)
-    const worker = member('idle', 'idle', '12')
-    await until(() => worker.lines.length > 0, 30_000)
-    const cpuUs = async () => {
-      const at = worker.lines.length
-      worker.child.kill('SIGUSR2')
-      await until(() => worker.lines.length > at, 5_000)
-      return worker.lines.at(-1)!.cpuUs as number
-    }
-    await sleep(1_000)
-    const [from, begun] = [await cpuUs(), Date.now()]
+    await createTopics(bus, 12)
+    const decode = await new ServiceProcess('decode', { KAFKA_BROKERS: brokers }).ready()
+    assert.equal(await decode.metric('klartext_decode_partitions'), 12)
     await sleep(8_000)
-    const share = ((await cpuUs()) - from) / 1000 / (Date.now() - begun)
-    t.diagnostic(`idle worker: ${(share * 100).toFixed(2)} % of a core`)
-    assert.ok(share < 0.02, `${share}`)
-    worker.child.kill('SIGKILL')
+    const pid = decode.child.pid as number
+    const [from, slept, begun] = [cpuUs(pid), sleeps(pid), Date.now()]
+    await sleep(10_000)
+    const seconds = (Date.now() - begun) / 1000
+    const perSecond = (sleeps(pid) - slept) / seconds
+    const share = (cpuUs(pid) - from) / 1e6 / seconds
+    t.diagnostic(
+      `idle klartext decode: ${(share * 100).toFixed(2)} % of a core, awake ${perSecond.toFixed(0)} times a second`,
+    )
+    assert.ok(perSecond < 60, `${perSecond}`)
+    await decode.end('SIGKILL')
     await bus.close()
   })
+}
+
+/** How often the main thread has gone to sleep. */
+function sleeps(pid: number): number {
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 }

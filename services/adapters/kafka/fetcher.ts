@@ -129,7 +129,8 @@ export class Fetcher {
       if (!position.isPaused) left -= this.#take(position, left, records)
     }
     this.#turn += 1
-    this.#work.notify()
+    // There is room for more.
+    if (records.length > 0) this.#work.notify()
     return records
   }
 

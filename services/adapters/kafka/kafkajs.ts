@@ -135,7 +135,6 @@ interface RequestQueue {
   checkPendingRequests(): void
   scheduleCheckPendingRequests(): void
   scheduleRequestTimeoutCheck(): void
-  requestTimeoutIntervalId?: NodeJS.Timeout
   readonly inflight: ReadonlyMap<number, { sentAt: number; requestTimeout: number; timeoutRequest(): void }>
   destroy(): void
 }
@@ -202,17 +201,35 @@ queueClass.prototype.scheduleCheckPendingRequests = function (this: RequestQueue
   )
 }
 
-/** How late a request may be found to have timed out; as it is published, each connection looks ten times a second. */
+/** How late a request may be found to have timed out. */
 const TIMEOUT_CHECK_MS = 1_000
+/** Of connections that are open. */
+const watched = new Set<RequestQueue>()
+let watch: NodeJS.Timeout | null = null
 
+/** As it is published, each connection looks ten times a second: here one timer looks at all of them. */
 queueClass.prototype.scheduleRequestTimeoutCheck = function (this: RequestQueue): void {
-  this.destroy()
-  this.requestTimeoutIntervalId = setInterval(() => {
-    const now = Date.now()
-    for (const request of [...this.inflight.values()]) {
+  watched.add(this)
+  watch ??= setInterval(endTimedOut, TIMEOUT_CHECK_MS)
+}
+
+function endTimedOut(): void {
+  const now = Date.now()
+  for (const { inflight } of [...watched]) {
+    for (const request of [...inflight.values()]) {
       if (now - request.sentAt > request.requestTimeout) request.timeoutRequest()
     }
-  }, TIMEOUT_CHECK_MS)
+  }
+}
+
+const destroyQueue = queueClass.prototype.destroy
+queueClass.prototype.destroy = function (this: RequestQueue): void {
+  watched.delete(this)
+  if (watched.size === 0 && watch !== null) {
+    clearInterval(watch)
+    watch = null
+  }
+  destroyQueue.call(this)
 }
 
 /** Bytes of the length before each answer. */

@@ -157,7 +157,6 @@ class ServiceHost {
   close(): void {
     if (this.#watch !== null) clearInterval(this.#watch)
     this.#server?.close()
-    this.#process.close()
     this.#signals.close()
   }
 }
