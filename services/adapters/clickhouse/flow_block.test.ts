@@ -24,15 +24,6 @@ test('the same bytes as of flows that were read, whatever is in them', () => {
   }
 })
 
-test('dictionaries of every width', () => {
-  const random = new Random(4)
-  const flow = anyFlow(random)
-  const messages = Array.from({ length: 70_000 }, (_, i) =>
-    encodeFlow({ ...flow, host: `host-${i}`, node: `n${i % 300}`, cluster: i % 2 === 0 ? '' : 'c' }),
-  )
-  assert.ok(flowBlock({ messages, partition: 0, first: 0 }).equals(byRows(messages, 0, 0)))
-})
-
 test('messages of a schema before have the defaults of what they lack', () => {
   const flow = { ...anyFlow(new Random(5)), client_region: '', server_region: '', scope: 'unknown' } as const
   const newer = encodeFlow(flow)
