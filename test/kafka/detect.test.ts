@@ -114,7 +114,7 @@ describe('detections over Kafka, ClickHouse and Redis', { skip }, () => {
     assert.equal(code, 1)
     assert.match(
       String(line),
-      /parameters\.json: rule error_burst has no parameter zz; it has min_requests, min_errors, z$/,
+      /parameters\.json: rule error_burst has no parameter zz; it has min_requests, min_errors, z, worse$/,
     )
     writeFileSync(join(own, 'any_flow/rule.sql'), rule.replace('severity: low', 'severity: sad'))
     assert.match(String((await check({ KLARTEXT_DETECT_RULES: own }))[1]), /any_flow.*severity must be one of/)
