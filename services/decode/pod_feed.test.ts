@@ -69,6 +69,7 @@ test('a cluster that nobody follows is not waited for, nor a directory that has 
   await put(identity('a', {}))
   await feed.step()
   assert.equal(feed.isReady('other', at(3), at(0)), true)
+  assert.equal(feed.isReady('other', at(4), at(1)), false, 'its directory may have begun since the last reading')
   assert.equal(feed.isReady('lab', at(3), at(0)), false, 'told of: its directory has just begun')
   await follow()
   await feed.step()

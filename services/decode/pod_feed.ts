@@ -202,8 +202,8 @@ export class PodFeed implements Names {
       return this.#wait()
     }
     const toldUs = this.#toldUs.get(cluster)
-    // Nobody follows this cluster: there is nothing to wait for.
-    if (toldUs === undefined || toldUs >= knownUs) return true
+    // Nobody follows this cluster, as far as was read since the message came: there is nothing to wait for.
+    if (toldUs === undefined ? this.#readUs >= arrivedUs : toldUs >= knownUs) return true
     const nowUs = this.#options.clock.nowUs()
     const isLate = nowUs >= knownUs + GIVE_UP_US && this.#readUs >= knownUs + GIVE_UP_US
     // A capturer whose clock is ahead does not hold the others up.
