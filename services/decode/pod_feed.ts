@@ -22,7 +22,7 @@ export interface PodFeedOptions {
 /** While somebody waits for what the directory says. */
 const POLL_MS = 100
 /** While nobody does: what is new is read when it is asked for. */
-const IDLE_POLL_MS = 1_000
+const IDLE_POLL_MS = 5_000
 const RETRY_MS = 500
 /** So much before what is asked for is kept, for the next question: reading the topic anew takes seconds. */
 const SLACK_US = 3600_000_000

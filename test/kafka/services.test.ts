@@ -55,7 +55,7 @@ describe('services over Kafka', { skip: typeof kafka === 'string' ? kafka : fals
     assert.ok((await decode.metric('klartext_decode_transactions_total')) > 0)
     assert.equal(await decode.metric('klartext_decode_partitions'), PARTITIONS)
     assert.equal(await sink.metric('klartext_sink_store_up'), 1)
-    // The ends of the topics are asked for every 10 s.
+    // The ends of the topics are asked for every 15 s.
     await until(
       async () => /klartext_decode_lag_messages\{.*\} 0\n/.test((await decode.get('/metrics')).text),
       () => 'no lag is told',

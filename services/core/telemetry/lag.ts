@@ -18,7 +18,7 @@ interface End {
 }
 
 /** Asks the bus for ends now and then: what is shown is so old at most. */
-const EVERY_MS = 10_000
+const EVERY_MS = 15_000
 
 export class LagSampler {
   readonly #bus: Bus
