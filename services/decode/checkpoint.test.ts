@@ -10,6 +10,9 @@ import { ConnectionInfo, NO_BYTES, Segment, SegmentFlag } from '../core/segment.
 import { type Golden, readGoldens } from './golden/golden.js'
 import { PROTOCOLS } from './protocols/registry.js'
 
+/** Of one line: a message of 64 KiB byte by byte says no more than its first thousands. */
+const PIECES_MAX = 8192
+
 /** Every line of a golden cut into pieces, as segments. */
 function segmentsOf(golden: Golden, pieceBytes: number): Segment[] {
   const info = new ConnectionInfo(0xffff_0000_1234_5678n)
@@ -18,7 +21,7 @@ function segmentsOf(golden: Golden, pieceBytes: number): Segment[] {
   const positions = [0, 0]
   const segments: Segment[] = []
   for (const { direction, bytes, timeUs, closes } of golden.wire) {
-    const size = golden.transport === 'udp' ? bytes.length : pieceBytes
+    const size = golden.transport === 'udp' ? bytes.length : Math.max(pieceBytes, Math.ceil(bytes.length / PIECES_MAX))
     for (let at = 0; at < bytes.length; at += size) {
       const payload = bytes.subarray(at, at + size)
       segments.push(new Segment(info, direction, positions[direction], payload.length, payload, timeUs, 0, 0))

@@ -16,7 +16,7 @@ function byRows(messages: readonly Buffer[], partition: number, first: number): 
 
 test('the same bytes as of flows that were read, whatever is in them', () => {
   const random = new Random(3)
-  for (const rows of [0, 1, 2, 300, 3_000]) {
+  for (const rows of [0, 1, 2, 300, 1_000]) {
     const messages = Array.from({ length: rows }, () => encodeFlow(anyFlow(random)))
     for (const message of messages) checkFlow(message)
     const block = flowBlock({ messages, partition: 7, first: 2 ** 40 })
