@@ -22,21 +22,25 @@ class OpenPlace {
   /** Counted from the beginning of the direction, as `Cursor.passedBytes` is. */
   readonly at: number
   /** The verdict holds until the window reaches this. */
-  readonly neededEnd: number
-  readonly waits: boolean
+  neededEnd = 0
+  waits = false
 
-  constructor(at: number, neededEnd: number, waits: boolean) {
+  constructor(at: number) {
     this.at = at
-    this.neededEnd = neededEnd
-    this.waits = waits
   }
 }
 
 export class Places {
-  /** From the first to the last. */
-  #open: OpenPlace[] = []
-  /** The least `neededEnd` of them. */
-  #neededEnd = Number.POSITIVE_INFINITY
+  /** By `at`, from the first to the last. */
+  #open = NO_PLACES
+  /** Those of them whose time may come, by `neededEnd`. */
+  #byEnd = NO_ENDS
+  /** Those that the last segment brought, not among `#byEnd` yet: most are gone with the window before the next one comes. */
+  #fresh: OpenPlace[] = []
+  /** Their time has come, and one before them was found. */
+  #overdue: OpenPlace[] = []
+  /** The window has reached this. */
+  #seen = 0
   #epoch = 0
   /** All places before this one have been judged. */
   #next = 0
@@ -44,7 +48,10 @@ export class Places {
   #origin = 0
   /** Of the last search: offset of the first place to wait for, -1 if there is none. */
   waiting = -1
-  /** Set while judging: the verdict, if it is LATER or WAIT, holds until the window reaches this offset; 0 = until the next byte. */
+  /**
+   * Set while judging: the verdict, if it is LATER or WAIT, holds until the window reaches this offset; 0 = until the next
+   * byte, Infinity = whatever follows.
+   */
   neededEnd = 0
   /** Judgements since the beginning: what searching costs. */
   judged = 0
@@ -78,42 +85,100 @@ export class Places {
     const all = ended || epoch !== this.#epoch
     this.#epoch = epoch
     this.#origin = passedBytes - pos
-    const seen = end + this.#origin
-    const before = this.#open
-    if (before.length === 0 || (!all && this.#neededEnd > seen && before[0].at >= passedBytes)) return -1
-    this.#open = []
-    this.#neededEnd = Number.POSITIVE_INFINITY
-    let here = -1
-    for (const place of before) {
-      if (place.at < passedBytes) continue
+    this.#forget(passedBytes)
+    for (const place of this.#fresh) if (place.at >= passedBytes) this.#index(place)
+    this.#fresh = []
+    const due = this.#due(end + this.#origin)
+    if (this.#open.size === 0) return -1
+    const places = all ? [...this.#open.values()] : due.sort((a, b) => a.at - b.at)
+    for (const [i, place] of places.entries()) {
+      const at = place.at - this.#origin
+      if (!this.#isHere(at, judge)) continue
       // Behind one that is found the others stay as they were.
-      if (here >= 0 || (!all && place.neededEnd > seen)) this.#keep(place)
-      else if (this.#isHere(place.at - this.#origin, judge)) here = place.at - this.#origin
+      this.#overdue = places.slice(i + 1)
+      return at
     }
-    // Those were not judged again yet.
-    if (here >= 0 && all) this.#epoch = Number.NaN
-    return here
+    return -1
+  }
+
+  #forget(passedBytes: number): void {
+    for (const place of this.#open.values()) {
+      if (place.at >= passedBytes) return
+      this.#open.delete(place.at)
+      this.#unindex(place)
+    }
+  }
+
+  /** The window has come to `seen`. */
+  #due(seen: number): OpenPlace[] {
+    const due = this.#overdue.filter((place) => this.#open.get(place.at) === place)
+    this.#overdue = []
+    const ends = this.#byEnd
+    if (ends.size > seen - this.#seen) for (let end = this.#seen + 1; end <= seen; end++) this.#take(end, due)
+    else for (const end of ends.keys()) if (end <= seen) this.#take(end, due)
+    this.#seen = seen
+    return due
+  }
+
+  #take(end: number, due: OpenPlace[]): void {
+    const places = this.#byEnd.get(end)
+    if (places === undefined) return
+    due.push(...places)
+    this.#byEnd.delete(end)
+  }
+
+  #index(place: OpenPlace): void {
+    if (place.neededEnd === Number.POSITIVE_INFINITY) return
+    // What holds until the next byte is looked at with it.
+    const end = Math.max(place.neededEnd, this.#seen + 1)
+    place.neededEnd = end
+    const places = this.#byEnd.get(end)
+    if (places === undefined) this.#byEnd.set(end, new Set([place]))
+    else places.add(place)
+  }
+
+  #unindex(place: OpenPlace): void {
+    const places = this.#byEnd.get(place.neededEnd)
+    if (places?.delete(place) === true && places.size === 0) this.#byEnd.delete(place.neededEnd)
   }
 
   #isHere(at: number, judge: JudgePlace): boolean {
     this.judged += 1
     this.neededEnd = 0
     const verdict = judge(at)
-    this.#next = Math.max(this.#next, at + this.#origin + 1)
+    const number = at + this.#origin
+    this.#next = Math.max(this.#next, number + 1)
+    const before = this.#open.get(number)
+    if (before !== undefined) this.#unindex(before)
     if (verdict === LATER || verdict === WAIT) {
-      this.#keep(new OpenPlace(at + this.#origin, this.neededEnd + this.#origin, verdict === WAIT))
-    }
+      const place = before ?? new OpenPlace(number)
+      place.neededEnd = this.neededEnd + this.#origin
+      place.waits = verdict === WAIT
+      this.#fresh.push(place)
+      if (before === undefined) this.#keep(place)
+    } else if (before !== undefined) this.#open.delete(number)
     return verdict === HERE
   }
 
+  /** Most connections never search: what they would keep is made with the first place. */
   #keep(place: OpenPlace): void {
-    this.#open.push(place)
-    this.#neededEnd = Math.min(this.#neededEnd, place.neededEnd)
+    if (this.#open === NO_PLACES) {
+      this.#open = new Map()
+      this.#byEnd = new Map()
+    }
+    this.#open.set(place.at, place)
   }
 
   #notHere(): number {
-    const first = this.#open.find(({ waits }) => waits)
-    this.waiting = first === undefined ? -1 : first.at - this.#origin
+    this.waiting = -1
+    for (const { at, waits } of this.#open.values()) {
+      if (!waits) continue
+      this.waiting = at - this.#origin
+      break
+    }
     return -1
   }
 }
+
+const NO_PLACES = new Map<number, OpenPlace>()
+const NO_ENDS = new Map<number, Set<OpenPlace>>()

@@ -5,7 +5,7 @@ import { Cursor } from '../../../core/cursor.js'
 import { RESYNC_TAIL_BYTES } from '../../limits.js'
 import { FrameSearch, findFrame, type KnownStreams } from './search.js'
 
-const STREAMS: KnownStreams = { isKnown: () => false, newest: 0, changes: 0 }
+const STREAMS: KnownStreams = { isKnown: () => false, newest: 1, changes: 0 }
 const SIZE = 100_000
 
 /** Places judged until all of `bytes` has gone by in pieces, the window kept as the host keeps it. */
@@ -30,4 +30,25 @@ test('small segments are not searched again and again while a frame is waited fo
   const frames = Buffer.alloc(SIZE, 0xff)
   for (let at = 0; at + 9 < SIZE; at += 1000) Buffer.from([0, 12, 0, 0, 0, 0, 0, 0, 5]).copy(frames, at)
   for (const pieceBytes of [1, 64, 1000]) assert.ok(judged(frames, pieceBytes) < 1.2 * SIZE, `pieces of ${pieceBytes}`)
+})
+
+/** What may be the header of DATA whose end is 3840 bytes away, now and then in what else may be headers. */
+function amid(filling: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(SIZE, Buffer.from(filling))
+  for (let at = 0; at + 9 < SIZE; at += 3900) Buffer.from([0, 15, 0, 0, 0, 0, 0, 0, 5]).copy(bytes, at)
+  return bytes
+}
+
+test('what other bytes cannot decide is not looked at again with each of them', () => {
+  // Frames of a stream that is far too high, one behind the other, and of one that is not known.
+  for (const filling of [
+    [0, 0, 9, 0, 0, 0x7f, 1, 1, 1],
+    [0, 0, 1, 1, 4, 0x7f, 0, 0, 9, 1],
+    [0, 0, 0, 0, 1, 0, 0, 0, 9],
+  ]) {
+    for (const pieceBytes of [1, 64]) {
+      const cost = judged(amid(filling), pieceBytes)
+      assert.ok(cost < 2 * SIZE, `${cost} places judged, ${filling} in pieces of ${pieceBytes}`)
+    }
+  }
 })

@@ -21,6 +21,13 @@ const STEP_MAX = 1 << 14
 const first = new FrameHeader()
 const second = new FrameHeader()
 
+/** `first` begins at `at`. It may end with the window; only then does it show what follows it, and then only streams count. */
+function neededEnd(at: number, end: number): number {
+  const frameEnd = at + FRAME_HEADER_BYTES + first.length
+  if (end < frameEnd) return frameEnd
+  return end < frameEnd + FRAME_HEADER_BYTES ? frameEnd + FRAME_HEADER_BYTES : Number.POSITIVE_INFINITY
+}
+
 /** What one direction remembers of a search that goes on. */
 export class FrameSearch {
   readonly marks = new Places()
@@ -66,11 +73,7 @@ class Search {
 
   judge(bytes: Buffer, at: number, end: number, segmentBegins: boolean, places: Places): number {
     const verdict = this.at(bytes, at, end, segmentBegins)
-    // It may end with the window; only then does it show what follows it.
-    const frameEnd = at + FRAME_HEADER_BYTES + first.length
-    if (verdict !== NEVER && at + FRAME_HEADER_BYTES <= end) {
-      places.neededEnd = end < frameEnd ? frameEnd : frameEnd + FRAME_HEADER_BYTES
-    }
+    if (verdict !== NEVER && at + FRAME_HEADER_BYTES <= end) places.neededEnd = neededEnd(at, end)
     return verdict
   }
 
