@@ -63,9 +63,20 @@ export class Stream {
     return direction === TO_SERVER ? this.request : this.response
   }
 
-  /** A message in each direction is whole. */
+  /** The answer is whole, and the request, if any of it was seen. */
   get isOver(): boolean {
-    return this.request.ended && this.response.ended
+    return this.response.ended && (this.request.ended || !this.request.begun)
+  }
+
+  /** What was taken for the header of the answer, whose status is not known, was an interim one: this is another. */
+  wasInterim(status: string): boolean {
+    const { statusCode, respBytes } = this.exchange
+    return this.response.headed && status !== '' && statusCode === 0 && respBytes === 0
+  }
+
+  forgetInterim(): void {
+    this.response.headed = false
+    this.exchange.respStartUs = 0
   }
 
   expectMessages(direction: Direction, asText: boolean): void {
@@ -88,6 +99,9 @@ export class Stream {
       principal,
     })
     Object.assign(this.exchange, { reqStartUs, reqEndUs, reqBytes })
+    // A part of its body may have been lost.
+    const { complete, gaps, truncated } = asked
+    Object.assign(this.exchange, { complete, gaps, truncated })
     this.hasFields = true
     this.request.begun = true
     this.request.headed = true

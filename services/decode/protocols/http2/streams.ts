@@ -126,6 +126,7 @@ export class Streams {
       return interim(stream, block.status)
     }
     if (!block.isEmpty) stream.hasFields = true
+    if (direction === TO_CLIENT && stream.wasInterim(block.status)) stream.forgetInterim()
     this.#touch(stream, direction, timeUs)
     stream.moved(direction, endUs)
     if (direction === TO_SERVER) this.#requestFields(stream, block)
@@ -160,7 +161,8 @@ export class Streams {
 
   /** A server tells what it is going to send: as if it had been asked for (RFC 9113 section 8.4). */
   promised(id: number, block: FieldBlock, timeUs: number, endUs: number): void {
-    if (id % 2 !== 0 || this.#open.has(id) || this.#resets.wasReset(id)) return
+    // That the client cancelled it may be here before.
+    if (id % 2 !== 0 || this.#open.get(id)?.hasFields === true || this.#resets.wasReset(id)) return
     const stream = this.#stream(id)
     const { request, exchange } = stream
     exchange.reqStartUs = timeUs
@@ -251,7 +253,8 @@ export class Streams {
     if (!response.ended) return
     if (request.ended || (request.begun && exchange.gaps > 0)) return this.#finish(stream)
     if (request.begun) return
-    if (stream.id < this.#highest) return this.#finish(stream)
+    // Servers' own streams have no request: the promise was missed.
+    if (stream.id % 2 === 0 || stream.id < this.#highest) return this.#finish(stream)
     if (this.#waiting > WAITING_MAX)
       for (const each of this.#open.values()) if (isWaiting(each)) return this.#finish(each)
   }
@@ -320,7 +323,7 @@ export class Streams {
     const isOpen = !response.ended && !stream.answerMayBeLost && reason !== 'evicted'
     const broken = isOpen && this.#goAway.code !== 0
     if (broken) stream.moved(TO_CLIENT, this.#goAway.codeUs)
-    if (reason === 'reset') exchange.outcome = 'reset'
+    if (reason === 'reset' && !response.ended) exchange.outcome = 'reset'
     else if (!response.begun) {
       const unknown = (stream.answerMayBeLost && !this.#goAway.refuses(stream)) || reason === 'evicted'
       exchange.outcome = unknown ? 'unknown' : 'no_response'
