@@ -123,9 +123,13 @@ export interface Flow {
  * a writer finds again what it made of the flow before.
  */
 export class FlowOrigin {
+  /** Counted up in this process: no two origins have the same. */
+  readonly number = origins++
   /** Of the JSON writer. */
   shape: Shape | null = null
 }
+
+let origins = 0
 
 const column = (kind: ColumnKind, ...names: (keyof Flow)[]): FlowColumn[] => names.map((name) => ({ name, kind }))
 

@@ -29,7 +29,10 @@ function someFlow(random: Random, among: readonly string[] = TEXTS): Flow {
 }
 
 /** What the flows of one origin share. */
-const OF_ORIGIN = /^(cluster|node|capture_|transport|client_|server_|scope|pid|comm|decoder_|schema_)/
+const OF_ORIGIN = /^(cluster|conn_id|node|capture_|transport|client_|server_|scope|pid|comm|decoder_|schema_)/
+
+/** Of these, what may become known later, or change. */
+const NAME = /^(client|server)_(?!ip|port)|^scope$/
 
 function mapOf(pairs: readonly string[]): Record<string, string> {
   const map: Record<string, string> = {}
@@ -72,6 +75,7 @@ test('flows that repeat what those before them said, in part', () => {
   const out = new JsonBytes()
   const ofOrigin = (from: Flow) =>
     Object.fromEntries(FLOW_COLUMNS.filter(({ name }) => OF_ORIGIN.test(name)).map(({ name }) => [name, from[name]]))
+  const namesOf = (from: object) => Object.fromEntries(Object.entries(from).filter(([name]) => NAME.test(name)))
   const connections = Array.from({ length: 20 }, () => ({
     origin: new FlowOrigin(),
     shared: ofOrigin(someFlow(random, SHORT_TEXTS)),
@@ -100,7 +104,10 @@ test('flows that repeat what those before them said, in part', () => {
     )
     if (random.below(30) === 0) {
       // Its ends got other names.
-      connection.shared = random.below(2) === 0 ? ofOrigin(other) : random.pick(connections).shared
+      connection.shared = {
+        ...connection.shared,
+        ...namesOf(random.below(2) === 0 ? other : random.pick(connections).shared),
+      }
       connection.origin.shape = null
     }
     flow = { ...flow, ...changes, ...connection.shared, req_headers: anyHeaders(), resp_headers: anyHeaders() }

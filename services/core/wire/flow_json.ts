@@ -1,16 +1,12 @@
 /** One flow as one JSON object with all columns in order: the form of `klartext read` and of every JSON output. */
 import type { Flow, FlowOrigin } from '../flow.js'
-import type { Call } from './flow_json_call.js'
 import { KEYS } from './flow_json_keys.js'
+import { writePlace } from './flow_json_place.js'
 import { type Shape, shapeOf } from './flow_json_shape.js'
 import { JsonBytes, Piece } from './json_bytes.js'
 
 const BEGIN = Piece.of('{"ts":"')
 const TS = Piece.of('"ts":"')
-const SEQ = Piece.of('","exchange_seq":')
-/** Most flows name no trace. */
-const NO_CORRELATION = Piece.of(',"trace_id":"","span_id":"","request_id":"","principal":""')
-
 /** Appends the flow to `out`, without a line end. `head` stands for its opening brace, with fields of its own before the columns. */
 export function writeFlowJson(
   flow: Flow,
@@ -28,26 +24,25 @@ export function writeFlowJson(
   writeTime(flow.ts, out)
   count(out, KEYS.latency_us, flow.latency_us)
   count(out, KEYS.ttfb_us, flow.ttfb_us)
-  out.raw(shape.where)
-  out.digits(flow.conn_id)
-  count(out, SEQ, flow.exchange_seq)
-  text(out, KEYS.client_ip, flow.client_ip)
-  count(out, KEYS.client_port, flow.client_port)
-  text(out, KEYS.server_ip, flow.server_ip)
-  count(out, KEYS.server_port, flow.server_port)
+  writePlace(flow, shape, origin, out)
   out.raw(shape.workloads)
   call.write(out)
   out.text(flow.resource)
   call.answer.write(flow, out)
   out.number(flow.req_bytes)
   count(out, KEYS.resp_bytes, flow.resp_bytes)
-  writeCorrelation(flow, out)
-  if (!isWhole(flow)) writeSpecial(flow, call, out)
-  else if (isEmpty(flow.attrs)) out.raw(shape.plain)
+  const whole = isWhole(flow)
+  if (whole && isUncorrelated(flow)) out.raw(shape.ordinary)
   else {
-    out.raw(shape.whole)
-    writeAttrs(flow, call, out)
+    writeCorrelation(flow, out)
+    if (whole) out.raw(shape.whole)
+    else writeSpecial(flow, out)
   }
+  call.attributes.write(flow.attrs, out)
+  if (flow.req_headers.length === 0 && flow.resp_headers.length === 0 && !hasEvidence(flow)) {
+    return out.raw(shape.withoutHeaders)
+  }
+  out.raw(KEYS.req_headers)
   call.requestHeaders.write(flow.req_headers, out)
   out.raw(KEYS.resp_headers)
   call.responseHeaders.write(flow.resp_headers, out)
@@ -69,13 +64,15 @@ function texts(out: JsonBytes, key: Piece, values: readonly string[]): void {
   out.texts(values)
 }
 
+function isUncorrelated({ trace_id, span_id, request_id, principal }: Flow): boolean {
+  return trace_id === '' && span_id === '' && request_id === '' && principal === ''
+}
+
 function writeCorrelation(flow: Flow, out: JsonBytes): void {
-  const { trace_id, span_id, request_id, principal } = flow
-  if (trace_id === '' && span_id === '' && request_id === '' && principal === '') return out.raw(NO_CORRELATION)
-  text(out, KEYS.trace_id, trace_id)
-  text(out, KEYS.span_id, span_id)
-  text(out, KEYS.request_id, request_id)
-  text(out, KEYS.principal, principal)
+  text(out, KEYS.trace_id, flow.trace_id)
+  text(out, KEYS.span_id, flow.span_id)
+  text(out, KEYS.request_id, flow.request_id)
+  text(out, KEYS.principal, flow.principal)
 }
 
 function isWhole(flow: Flow): boolean {
@@ -84,17 +81,7 @@ function isWhole(flow: Flow): boolean {
   return complete === 1 && gaps === 0 && truncated === 0
 }
 
-function isEmpty(attrs: Flow['attrs']): boolean {
-  for (const _ in attrs) return false
-  return true
-}
-
-function writeAttrs(flow: Flow, call: Call, out: JsonBytes): void {
-  call.attributes.write(flow.attrs, out)
-  out.raw(KEYS.req_headers)
-}
-
-function writeSpecial(flow: Flow, call: Call, out: JsonBytes): void {
+function writeSpecial(flow: Flow, out: JsonBytes): void {
   text(out, KEYS.tls_version, flow.tls_version)
   text(out, KEYS.sni, flow.sni)
   texts(out, KEYS.findings, flow.findings)
@@ -106,20 +93,20 @@ function writeSpecial(flow: Flow, call: Call, out: JsonBytes): void {
   text(out, KEYS.decoder_version, flow.decoder_version)
   count(out, KEYS.schema_version, flow.schema_version)
   out.raw(KEYS.attrs)
-  writeAttrs(flow, call, out)
+}
+
+function hasEvidence({ seg_partition, seg_first, seg_last, in_partition, batch_first }: Flow): boolean {
+  return seg_partition !== 0 || seg_first !== 0 || seg_last !== 0 || in_partition !== 0 || batch_first !== 0
 }
 
 function writeEvidence(flow: Flow, shape: Shape, out: JsonBytes): void {
-  const { seg_partition, seg_first, seg_last, in_partition, batch_first } = flow
-  if (seg_partition === 0 && seg_first === 0 && seg_last === 0 && in_partition === 0 && batch_first === 0) {
-    return out.raw(shape.processAlone)
-  }
+  if (!hasEvidence(flow)) return out.raw(shape.processAlone)
   out.raw(shape.process)
-  count(out, KEYS.seg_partition, seg_partition)
-  count(out, KEYS.seg_first, seg_first)
-  count(out, KEYS.seg_last, seg_last)
-  count(out, KEYS.in_partition, in_partition)
-  count(out, KEYS.batch_first, batch_first)
+  count(out, KEYS.seg_partition, flow.seg_partition)
+  count(out, KEYS.seg_first, flow.seg_first)
+  count(out, KEYS.seg_last, flow.seg_last)
+  count(out, KEYS.in_partition, flow.in_partition)
+  count(out, KEYS.batch_first, flow.batch_first)
   out.raw(shape.end)
 }
 

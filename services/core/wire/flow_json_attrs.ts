@@ -1,5 +1,5 @@
 /** Attributes as JSON: flows that ask for the same have the same ones, and most with the same values. */
-import { piecesOf } from './flow_json_headers.js'
+import { NO_FIELDS, piecesOf } from './flow_json_headers.js'
 import type { JsonBytes, Piece } from './json_bytes.js'
 
 /** Bits of a mask. */
@@ -19,19 +19,23 @@ export class Attributes {
 
   write(attrs: Attrs, out: JsonBytes): void {
     const pairs = this.#pairs
+    const varying = this.#varying
     let at = 0
     let differing = 0
     for (const name in attrs) {
       if (pairs[at] !== name) return this.#writeOther(attrs, out)
       const value = attrs[name]
-      if (pairs[at + 1] !== value) {
+      const bit = 1 << (at >> 1)
+      if ((varying & bit) !== 0) pairs[at + 1] = value
+      else if (pairs[at + 1] !== value) {
         pairs[at + 1] = value
-        differing |= 1 << (at >> 1)
+        differing |= bit
       }
       at += 2
     }
-    if (at === 0 || at !== pairs.length) return this.#writeOther(attrs, out)
-    if ((differing & ~this.#varying) !== 0) this.#vary(differing)
+    if (at === 0) return out.raw(NO_FIELDS)
+    if (at !== pairs.length) return this.#writeOther(attrs, out)
+    if (differing !== 0) this.#vary(differing)
     else if (this.#held) return this.#fill(out)
     else this.#held = true
     out.map(attrs)

@@ -7,7 +7,7 @@ import { kept } from './kept_part.js'
 const VARYING_MAX = 6
 /** Bits of a mask. */
 const PAIRS_MAX = 31
-const OPEN = Piece.of('{}')
+export const NO_FIELDS = Piece.of('{}')
 
 export class Headers {
   #list: HeaderList = []
@@ -18,7 +18,7 @@ export class Headers {
   #between: Piece[] | null = null
 
   write(list: HeaderList, out: JsonBytes): void {
-    if (list.length === 0) return out.raw(OPEN)
+    if (list.length === 0) return out.raw(NO_FIELDS)
     if (list === this.#list) return this.#again(list, out)
     this.#whole = null
     const differing = this.#differing(list)

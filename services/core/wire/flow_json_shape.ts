@@ -4,6 +4,7 @@
  */
 import type { Flow, FlowOrigin } from '../flow.js'
 import { Call, callHash } from './flow_json_call.js'
+import { forgetPlaces } from './flow_json_place.js'
 import { Piece } from './json_bytes.js'
 import { kept } from './kept_part.js'
 
@@ -18,13 +19,13 @@ export class Shape {
   readonly where: Piece
   /** From `transport` to `protocol`. */
   readonly workloads: Piece
-  /** From `tls_version` to the name of `req_headers`, of a flow that is whole and has nothing special. */
-  readonly plain: Piece
-  /** The same to the name of `attrs`. */
+  /** From `tls_version` to the name of `attrs`, of a flow that is whole and has nothing special; the same from `trace_id`. */
   readonly whole: Piece
-  /** `pid` and `comm`; the same to the end, where there is no evidence. */
+  readonly ordinary: Piece
+  /** `pid` and `comm`; to the end, where there is no evidence; the same from `req_headers`, where there are no headers. */
   readonly process: Piece
   readonly processAlone: Piece
+  readonly withoutHeaders: Piece
   /** What follows the evidence. */
   readonly end: Piece
   #calls: (Call | null)[] = []
@@ -34,15 +35,17 @@ export class Shape {
     this.#sample = flow
     this.where = Piece.of(texts.where)
     this.workloads = Piece.of(texts.workloads)
-    this.plain = Piece.of(`${texts.whole}{},"req_headers":`)
     this.whole = Piece.of(texts.whole)
+    this.ordinary = Piece.of(NO_CORRELATION + texts.whole)
     this.process = Piece.of(texts.process)
-    this.processAlone = Piece.of(
-      `${texts.process},"seg_partition":0,"seg_first":0,"seg_last":0,"in_partition":0,"batch_first":0${texts.end}`,
-    )
+    const alone = `${texts.process},"seg_partition":0,"seg_first":0,"seg_last":0,"in_partition":0,"batch_first":0${texts.end}`
+    this.processAlone = Piece.of(alone)
+    this.withoutHeaders = Piece.of(`,"req_headers":{},"resp_headers":{}${alone}`)
     this.end = Piece.of(texts.end)
-    const { where, workloads, plain, whole, process, processAlone, end } = this
-    for (const { size } of [where, workloads, plain, whole, process, processAlone, end]) kept.bytes += size
+    const { where, workloads, whole, ordinary, process, processAlone, withoutHeaders, end } = this
+    for (const { size } of [where, workloads, whole, ordinary, process, processAlone, withoutHeaders, end]) {
+      kept.bytes += size
+    }
     this.forgetCalls()
   }
 
@@ -113,6 +116,9 @@ export class Shape {
     return (this.#latest = call)
   }
 }
+
+/** Most flows name no trace. */
+const NO_CORRELATION = ',"trace_id":"","span_id":"","request_id":"","principal":""'
 
 const json = (text: string): string => JSON.stringify(text)
 
@@ -192,5 +198,6 @@ function forget(): void {
   for (const shape of shapes.values()) shape.forgetCalls()
   shapes.clear()
   recent = []
+  forgetPlaces()
   kept.bytes = 0
 }
