@@ -20,6 +20,9 @@ const LOOK_EVERY = 16
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
 
+/** An answer that is seen so little before its request only seems so: two interfaces, queues or clocks saw them. */
+const CROSSING_US_MAX = 100_000
+
 /** What the exchanges of a protocol look like from the start, and the names of its anomalies: `http1.response_lost` ... */
 export interface PairingNames {
   readonly protocol: string
@@ -98,8 +101,9 @@ export class PairingByOrder {
     const early = this.#early
     if (early !== null) {
       this.#early = null
-      if (!this.#requestsLost && startUs <= early.exchange.respStartUs) {
+      if (!this.#requestsLost && mayAnswer(early.exchange.respStartUs, startUs, !early.counted)) {
         early.alone = false
+        early.counted = true
         early.requestDone = false
         open.push(early)
         return early
@@ -154,10 +158,14 @@ export class PairingByOrder {
     if (this.#doubtful !== null) this.#split(this.#doubtful)
     if (mayBeUnasked && (this.#requestsLost || this.#responsesLost)) return this.#alone()
     const first = this.nextUnanswered
-    if (first === null && !this.#responsesLost && !this.#requestsLost) return (this.#early = this.#alone())
+    if (first === null && !this.#responsesLost && !this.#requestsLost) {
+      this.#early = this.#alone()
+      this.#early.counted = !mayBeUnasked
+      return this.#early
+    }
     if (first === null || this.#responsesLost || !first.counted) return this.#byTime(startUs)
     // A server that gave up waiting says so (408), and the client's next request crosses it on the way.
-    if (startUs < first.exchange.reqStartUs) return this.#alone()
+    if (!mayAnswer(startUs, first.exchange.reqStartUs, mayBeUnasked)) return this.#alone()
     this.#judgeClient(first, startUs)
     return this.#assumed ? this.#byAssumption(first, startUs) : first
   }
@@ -428,6 +436,10 @@ export class PairingByOrder {
     if (state.failed) return null
     return { request: request === -2 ? (this.#doubtful?.partner ?? null) : (all[request] ?? null), response }
   }
+}
+
+function mayAnswer(responseUs: number, requestUs: number, mayBeUnasked: boolean): boolean {
+  return responseUs >= requestUs || (!mayBeUnasked && requestUs - responseUs <= CROSSING_US_MAX)
 }
 
 function charsOf({ resource, reqHeaders }: Exchange): number {
