@@ -8,7 +8,7 @@ import { Exchange } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Command, setReply } from './command.js'
-import { CLIENT, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
+import { CLIENT, REPLCONF, SUBSCRIBE, SYNC, UNSUBSCRIBE } from './commands.js'
 import { endpointOf } from './key_template.js'
 import { copyOfReply, type Reply } from './reply_reader.js'
 import { PLUS, PUSH, STAR } from './resp.js'
@@ -26,6 +26,11 @@ export const PENDING_TEXTS_MAX = 256
 const EARLY_MAX = 32
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
+
+/** An answer that is seen so little before its command only seems so: two interfaces, queues or clocks saw them. */
+const CROSSING_US_MAX = 100_000
+/** Too many clients, protected mode: said to whoever connects, before any command; then the server closes. */
+const UNASKED = /^(?:ERR|DENIED)$/
 
 const CONFIRMATION = /^[ps]?(?:un)?subscribe$/
 const MESSAGE = /^[ps]?message$/
@@ -282,7 +287,9 @@ export class Pairing {
     while (this.#early.length > 0 && this.waiting > 0) {
       const reply = this.#early.shift() as Reply
       const { counted, startUs } = this.#open[this.#head]
-      if (!counted || reply.startUs < startUs) this.#alone(reply)
+      const aheadUs = startUs - reply.startUs
+      const unasked = aheadUs > CROSSING_US_MAX || (aheadUs > 0 && !this.proven && UNASKED.test(reply.error))
+      if (!counted || unasked) this.#alone(reply)
       else if (!this.#isPush(reply)) this.#answer(reply)
     }
   }
@@ -402,6 +409,11 @@ export class Pairing {
   /** It has subscribed, or is about to. */
   get subscribes(): boolean {
     return this.session.subscribed || (this.waiting > 0 && this.#open[this.#head].kind === SUBSCRIBE)
+  }
+
+  /** While a server makes a copy for a replica it sends a line end each second (replication.c). */
+  get keptAlive(): boolean {
+    return this.waiting > 0 && this.#open[this.#head].kind === SYNC
   }
 
   /** SYNC is answered with a length and as many bytes, without an end. */

@@ -160,3 +160,26 @@ test('nesting without end is refused', () => {
   say(decoder, TO_CLIENT, '+PONG\r\n', 2000)
   assert.equal(say(decoder, TO_CLIENT, '*1\r\n'.repeat(100), 2000), BAD)
 })
+
+test('an answer captured a moment before its command is its answer, and shifts no later one', () => {
+  const { exchanges, decoder } = open()
+  say(decoder, TO_SERVER, command('GET', 'a'), 1000)
+  say(decoder, TO_CLIENT, ':1\r\n:2\r\n', 2000)
+  say(decoder, TO_SERVER, command('INCR', 'b'), 2010)
+  say(decoder, TO_SERVER, command('INCR', 'c'), 3000)
+  say(decoder, TO_CLIENT, '-WRONGTYPE x\r\n', 4000)
+  decoder.close('closed', 5000)
+  const said = exchanges.map(({ resource, error, complete }) => `${resource} ${error} ${complete}`)
+  assert.deepEqual(said, ['a  true', 'b  true', 'c WRONGTYPE true'])
+})
+
+test("what a server says to whoever connects is nobody's answer", () => {
+  const { exchanges, decoder } = open()
+  say(decoder, TO_CLIENT, '-ERR max number of clients reached\r\n', 1000)
+  say(decoder, TO_SERVER, command('GET', 'a'), 1010)
+  decoder.close('closed', 5000)
+  assert.deepEqual(
+    exchanges.map(({ method, error, complete }) => `${method} ${error} ${complete}`),
+    [' ERR false', 'GET  false'],
+  )
+})

@@ -18,7 +18,7 @@ import { REDIS_PRIVACY } from './privacy.js'
 import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead } from './probe.js'
 import { ReplyReader } from './reply_reader.js'
 import { ALL_ARGS, RequestReader } from './request_reader.js'
-import { DOLLAR, PUSH } from './resp.js'
+import { DOLLAR, LF, PUSH } from './resp.js'
 
 export const redis: Protocol = {
   name: 'redis',
@@ -94,6 +94,7 @@ class RedisDecoder implements Decoder {
       this.#replies.next()
       return input.length
     }
+    if (input.bytes[input.pos] === LF && pairing.keptAlive) return 1
     const replies = this.#replies
     if (!replies.underWay) replies.keepValues = pairing.mayBePush
     const consumed = replies.parse(input)
