@@ -24,6 +24,9 @@ export function attr(exchange: Exchange, name: string, value: string): void {
   exchange.attrs[name] = value
 }
 
+/** Two parts, or not known. */
+export const isCallPath = (path: string): boolean => path === '' || /^\/[^/?]+\/[^/?]+$/.test(path)
+
 /** `/pkg.Service/Method` into attributes. */
 export function describeCall(exchange: Exchange): void {
   const { resource } = exchange

@@ -7,6 +7,8 @@ const PREFIX_BYTES = 5
 const COMPRESSED = 1
 /** gRPC-Web sends its trailers as a last "message" with this bit. */
 const TRAILERS = 0x80
+/** Bits that no message has. */
+const UNUSED = 0x7e
 /** Trailers of gRPC-Web that are kept. */
 const TRAILER_BYTES_MAX = 4096
 
@@ -19,6 +21,8 @@ export class GrpcMessages {
   compressed = false
   /** Bytes were lost: where messages begin is not known any more, nor how many there are. */
   lost = false
+  /** Prefixes were such as gRPC has them. */
+  isPlausible = true
   /** The text that gRPC-Web's trailers came as. */
   trailers = ''
   readonly #base64: Base64Reader | null
@@ -56,6 +60,7 @@ export class GrpcMessages {
       if (this.#prefixBytes === 0) {
         this.#flags = byte
         this.#length = 0
+        if ((byte & UNUSED) !== 0) this.isPlausible = false
       } else this.#length = this.#length * 256 + byte
       this.#prefixBytes += 1
       if (this.#prefixBytes < PREFIX_BYTES) continue
@@ -81,6 +86,16 @@ export class GrpcMessages {
     if (this.trailers.length < TRAILER_BYTES_MAX) this.trailers += bytes.toString('latin1', from, to)
   }
 
+  /** From the first byte to the last messages, each as long as it said. */
+  get isWhole(): boolean {
+    return this.isPlausible && !this.lost && this.#prefixBytes === 0 && (this.count > 0 || this.trailers !== '')
+  }
+
+  /** At least one message. */
+  get isBegun(): boolean {
+    return this.isPlausible && !this.lost && this.count > 0
+  }
+
   /** So many bytes are missing; 0 = nobody knows how many. */
   lose(sizeBytes: number): void {
     if (this.#base64 === null && sizeBytes > 0 && this.#left >= sizeBytes) this.#pass(sizeBytes)
@@ -95,6 +110,7 @@ export class GrpcMessages {
     }
     out.bool(this.compressed)
     out.bool(this.lost)
+    out.bool(this.isPlausible)
     out.string(this.trailers)
   }
 
@@ -109,6 +125,7 @@ export class GrpcMessages {
     messages.#left = state.number()
     messages.compressed = state.bool()
     messages.lost = state.bool()
+    messages.isPlausible = state.bool()
     messages.trailers = state.string()
     return messages
   }

@@ -37,7 +37,7 @@ const NAMES = {
   headCut: 'http1.head_cut',
 } as const
 
-const STATE_VERSION = 5
+const STATE_VERSION = 6
 
 class Http1Decoder implements Decoder {
   readonly #pairing: PairingByOrder

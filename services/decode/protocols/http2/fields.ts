@@ -9,8 +9,8 @@ import type { FieldBlock } from './field_block.js'
 import { FieldKind, kindOf } from './field_kinds.js'
 import type { Stream } from './stream.js'
 
-/** Trailers may come in many blocks; so many names and values of an answer are kept. */
-const RESPONSE_TEXTS_MAX = 512
+/** Trailers may come in many blocks; so many names and values of a request or an answer are kept. */
+const TEXTS_MAX = 512
 
 export function applyRequest(stream: Stream, block: FieldBlock): void {
   const { exchange } = stream
@@ -33,7 +33,7 @@ export function applyRequest(stream: Stream, block: FieldBlock): void {
   if (block.connectProtocol !== '') stream.say().connectProtocol = block.connectProtocol
   if (block.forwardedFor !== '') stream.say().forwardedFor = block.forwardedFor
   common(stream, block)
-  if (!isGrpc(block.contentType)) return
+  if (!isGrpc(block.contentType)) return expectGrpc(stream, TO_SERVER, block)
   becomeGrpc(stream, TO_SERVER, block)
   if (block.grpcTimeout !== '') stream.say().grpcTimeout = block.grpcTimeout
   if (block.grpcEncoding !== '') stream.say().requestEncoding = block.grpcEncoding
@@ -61,9 +61,16 @@ export function applyResponse(stream: Stream, block: FieldBlock): void {
   if (isGrpc(block.contentType)) {
     becomeGrpc(stream, TO_CLIENT, block)
     if (block.grpcEncoding !== '') stream.say().responseEncoding = block.grpcEncoding
-  }
+  } else expectGrpc(stream, TO_CLIENT, block)
   // Trailers-only: the one block of an answer has the status in it.
   applyGrpcStatus(stream, block)
+}
+
+/** What the type is was said before the capture began, or lost. */
+function expectGrpc(stream: Stream, direction: Direction, block: FieldBlock): void {
+  const { method } = stream.exchange
+  stream.mayBeGrpc = block.contentType === '' && block.hasUnknown && (method === '' || method === 'POST')
+  if (stream.mayBeGrpc) stream.expectMessages(direction, false)
 }
 
 function becomeGrpc(stream: Stream, direction: Direction, block: FieldBlock): void {
@@ -74,13 +81,13 @@ function becomeGrpc(stream: Stream, direction: Direction, block: FieldBlock): vo
 export function applyTrailers(stream: Stream, direction: Direction, block: FieldBlock): void {
   const { exchange } = stream
   common(stream, block)
-  if (direction === TO_SERVER) return
   if (block.fields.length > 0) {
-    if (exchange.respHeaders.length + block.fields.length <= RESPONSE_TEXTS_MAX) {
-      exchange.respHeaders = [...exchange.respHeaders, ...block.fields]
-    } else exchange.truncated = true
+    const before = direction === TO_SERVER ? exchange.reqHeaders : exchange.respHeaders
+    if (before.length + block.fields.length > TEXTS_MAX) exchange.truncated = true
+    else if (direction === TO_SERVER) exchange.reqHeaders = [...before, ...block.fields]
+    else exchange.respHeaders = [...before, ...block.fields]
   }
-  applyGrpcStatus(stream, block)
+  if (direction === TO_CLIENT) applyGrpcStatus(stream, block)
 }
 
 function applyGrpcStatus(stream: Stream, block: FieldBlock): void {

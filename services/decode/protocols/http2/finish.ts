@@ -28,6 +28,7 @@ export function finishExchange(stream: Stream, brokenBy: number): void {
     if (said.pushed !== '') attr(exchange, 'http2.pushed', said.pushed)
     if (said.interimCodes !== '') attr(exchange, 'http.response.interim_status_codes', said.interimCodes)
   }
+  if (stream.looksLikeGrpc) exchange.protocol = 'grpc'
   if (exchange.protocol === 'grpc') finishCall(stream)
   if (brokenBy < 0) return
   exchange.complete = false

@@ -2,6 +2,7 @@
 import { Exchange } from '../../../core/exchange.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { isCallPath, webTrailer } from '../grpc/call.js'
 import { GrpcMessages } from '../grpc/messages.js'
 import { NO_STATUS } from '../grpc/status.js'
 import { note } from '../pairing/pending.js'
@@ -46,6 +47,10 @@ export class Stream {
   resetUs = 0
   resetBy: Direction = TO_SERVER
   resetCode = 0
+  /** A type that the capture has not seen may have said gRPC: messages are counted, and tell at the end. */
+  mayBeGrpc = false
+  /** The answer ended with header fields. */
+  endsInFields = false
   /** Something of a header block of it is known, in either direction. */
   hasFields = false
   /** Characters of its header fields. */
@@ -81,6 +86,22 @@ export class Stream {
 
   expectMessages(direction: Direction, asText: boolean): void {
     this.side(direction).grpc ??= new GrpcMessages(asText)
+  }
+
+  /**
+   * Its types are not known, and yet it can be nothing else: messages with their lengths in front from first byte to last, the
+   * answer's with trailers behind them. Of a call that sends nothing back the request's messages have to do. One that was
+   * reset has to have messages in both directions.
+   */
+  get looksLikeGrpc(): boolean {
+    const { exchange, request, response } = this
+    if (!this.mayBeGrpc || !response.headed || !isCallPath(exchange.resource)) return false
+    if (!response.ended) return request.grpc?.isBegun === true && response.grpc?.isBegun === true
+    if (request.headed && request.grpc?.isWhole !== true) return false
+    const answered = exchange.respBytes > 0
+    if (answered && response.grpc?.isWhole !== true) return false
+    if (webTrailer(response.grpc?.trailers ?? '', 'grpc-status') !== '') return true
+    return this.endsInFields && (answered || request.headed)
   }
 
   /** Its request, all of it, came otherwise. */
@@ -153,6 +174,8 @@ export class Stream {
         (this.resetUs !== 0 ? 4 : 0) |
         (this.said !== null ? 16 : 0) |
         (this.isPage ? 32 : 0) |
+        (this.mayBeGrpc ? 64 : 0) |
+        (this.endsInFields ? 128 : 0) |
         (this.resetBy << 3),
     )
     out.u32(this.chars)
@@ -173,6 +196,8 @@ export class Stream {
     stream.hasFields = (bits & 1) !== 0
     stream.answerMayBeLost = (bits & 2) !== 0
     stream.isPage = (bits & 32) !== 0
+    stream.mayBeGrpc = (bits & 64) !== 0
+    stream.endsInFields = (bits & 128) !== 0
     stream.resetBy = (bits & 8) !== 0 ? TO_CLIENT : TO_SERVER
     stream.chars = state.u32()
     stream.grpcStatus = state.u32() - 1

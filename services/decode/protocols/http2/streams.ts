@@ -133,6 +133,7 @@ export class Streams {
     else this.#responseFields(stream, block)
     this.#keep(stream, block.chars)
     // It may have been given up for want of room.
+    if (ends && direction === TO_CLIENT) stream.endsInFields = true
     if (ends && this.#open.get(id) === stream) this.#sideEnded(stream, direction)
   }
 
