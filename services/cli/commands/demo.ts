@@ -44,7 +44,7 @@ async function run(input: CommandInput): Promise<number> {
       print(`this is the bundled recording, not this host (${obstacle})`)
       await embedded.run(asIfNow(new ArchiveSource(RECORDING)))
     }
-    await printReport(embedded.store, print, dataDir)
+    await printReport(embedded.store, print, { dataDir, live: obstacle === null })
   } finally {
     await embedded.close()
   }

@@ -40,17 +40,24 @@ const QUERIES: readonly (readonly [string, string])[] = [
   ],
 ]
 
-export async function printReport(store: ChdbStore, print: (text: string) => void, dataDir: string): Promise<void> {
+/** `live`: what was hooked and what was left out is known of a host that was captured, not of a recording. */
+export async function printReport(
+  store: ChdbStore,
+  print: (text: string) => void,
+  { dataDir, live }: { dataDir: string; live: boolean },
+): Promise<void> {
   const show = async (sql: string) =>
     print((await store.query(sql, 'PrettySpaceNoEscapesMonoBlock')).toString('utf8').replace(/^\n/, ''))
   print('\nWHO TALKED TO WHOM\n')
   await show(EDGES)
   print('\nSOME FLOWS, DECRYPTED WITHOUT A KEY\n')
   await show(PATHS)
-  print('\nCOVERAGE: WHAT WAS HOOKED, AND WHAT WAS NOT\n')
-  await show(LIBRARIES)
-  print('\nBYTES SEEN, LEFT OUT ON PURPOSE (muted: ciphertext of what was captured as plaintext), AND LOST\n')
-  await show(BYTES)
+  if (live) {
+    print('\nCOVERAGE: WHAT WAS HOOKED, AND WHAT WAS NOT\n')
+    await show(LIBRARIES)
+    print('\nBYTES SEEN, LEFT OUT ON PURPOSE (muted: ciphertext of what was captured as plaintext), AND LOST\n')
+    await show(BYTES)
+  }
   print('\nTRY NEXT\n')
   for (const [title, sql] of QUERIES) {
     print(`-- ${title}\nnpx klartext sql --data ${dataDir} "${sql}"\n`)
