@@ -12,6 +12,7 @@
 #include "maps.bpf.h"
 #include "emit.bpf.h"
 #include "cgroup.bpf.h"
+#include "datagram.bpf.h"
 #include "socket.bpf.h"
 #include "tls.bpf.h"
 
@@ -63,33 +64,6 @@ static __always_inline int emit_vectors(struct gather *gather, u64 vectors, u64 
   return 0;
 }
 
-/* The other end of a datagram, from the sockaddr of the call; answers its hash, 0 where there is none. */
-static __noinline u32 peer_of(u64 name, struct datagram_peer *peer)
-{
-  u8 raw[28] = {};
-  if (!peer || !name || bpf_probe_read_user(raw, 16, (void *)name))
-    return 0;
-  u16 family = raw[0] | (raw[1] << 8);
-  u8 *address = peer->address;
-  peer->port = (raw[2] << 8) | raw[3];
-  u32 hash = peer->port * 2654435761u;
-  if (family == AF_INET) {
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-      address[i] = raw[4 + i];
-  } else if (family == AF_INET6 && !bpf_probe_read_user(raw, 28, (void *)name)) {
-#pragma unroll
-    for (int i = 0; i < 16; i++)
-      address[i] = raw[8 + i];
-  } else {
-    return 0;
-  }
-#pragma unroll
-  for (int i = 0; i < 16; i++)
-    hash = (hash ^ address[i]) * 16777619u;
-  return hash | 1;
-}
-
 /* First bytes of what the call moved, to tell ciphertext: the first vector counts. */
 static __always_inline u64 first_address(u64 address, u64 vectors, u64 *size)
 {
@@ -120,7 +94,7 @@ __noinline int socket_bytes(struct thread *t, u64 size, u64 address, u64 vectors
   if (!datagram && BPF_CORE_READ(sk, sk_protocol) != KT_PROTOCOL_TCP)
     return 0;
   if (datagram && BPF_CORE_READ(sk, __sk_common.skc_dport) == 0)
-    key.peer = peer_of(t->name, &peer);
+    key.peer = peer_of(&t->end, t->name, &peer);
   struct kt_connection *c = known_socket(&key, t->end.inode);
   if (!c) {
     /* While the call was under way another thread may have closed the socket: then what lies there is not it any more. */

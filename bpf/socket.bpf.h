@@ -116,14 +116,6 @@ static __always_inline struct kt_connection *known_socket(struct kt_key *key, u6
   return NULL;
 }
 
-/* The other end of a datagram socket that is connected to nobody, and which way the first datagram went. */
-struct datagram_peer {
-  u8 address[16];
-  u16 port;
-  u8 way;
-  u8 pad[5];
-};
-
 static __noinline struct kt_connection *socket_connection(struct kt_key *key, u64 inode, struct datagram_peer *peer)
 {
   if (!key)

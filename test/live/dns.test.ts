@@ -36,6 +36,47 @@ net.createServer((socket) => socket.on('data', (data) => {
 })).listen(53, '${SERVER}')
 `
 
+/** Sends from a socket that is connected to nobody, and receives without asking from whom: as ldns does. */
+const CARELESS = `
+import socket, sys
+server, name, others = sys.argv[1], sys.argv[2], sys.argv[3:]
+query = lambda name: b'\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0' + b''.join(bytes([len(part)]) + part.encode() for part in name.split('.')) + b'\\0\\0\\x01\\0\\x01'
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.settimeout(5)
+for other in others: udp.sendto(query('stray.example.com'), (other, 9))
+udp.sendto(query(name), (server, 53))
+udp.recv(512)
+`
+
+test('who does not ask from whom an answer comes has asked one only, or it stays unknown', {
+  skip: NO_CAPTURE,
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'klartext-dns-'))
+  writeFileSync(join(folder, 'server.mjs'), PROGRAM)
+  const server = spawn(process.execPath, [join(folder, 'server.mjs')])
+  try {
+    await sleep(500)
+    const { segments } = await capture({}, async () => {
+      for (let i = 0; i < 5; i++) {
+        await run('python3', ['-c', CARELESS, SERVER, `one${i}.example.com`])
+        await run('python3', ['-c', CARELESS, SERVER, `two${i}.example.com`, '127.0.0.58'])
+      }
+    })
+    const flows = decode(segments).filter((flow) => flow.protocol === 'dns' && flow.capture_side === 'client')
+    const named = (prefix: string) => flows.filter(({ resource }) => resource.startsWith(prefix))
+    assert.deepEqual(
+      named('one').map((flow) => [flow.resource, flow.outcome, flow.server_ip, flow.complete]),
+      [0, 1, 2, 3, 4].map((i) => [`one${i}.example.com`, 'ok', SERVER, 1]),
+    )
+    const halves = named('two').map((flow) => `${flow.server_ip} ${flow.findings}`)
+    assert.equal(halves.filter((half) => half === `${SERVER} `).length, 5)
+    assert.equal(halves.filter((half) => half === '0.0.0.0 dns.response_without_query').length, 5)
+  } finally {
+    server.kill('SIGTERM')
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
 test('dig over UDP and TCP, and getent', { skip: NO_CAPTURE }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'klartext-dns-'))
   writeFileSync(join(folder, 'server.mjs'), PROGRAM)
