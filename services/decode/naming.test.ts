@@ -202,6 +202,7 @@ test('how far a call went', () => {
   }
   assert.equal(scopeOf(nobody, nobody, '10.1.0.1', '10.1.0.1'), 'same_node')
   assert.equal(scopeOf(nobody, nobody, '10.1.0.1', '8.8.8.8'), 'internet')
+  for (const unbound of ['0.0.0.0', '::']) assert.equal(scopeOf(nobody, nobody, unbound, unbound), 'unknown')
   assert.equal(scopeOf(here, here, '', ''), 'same_node')
 })
 

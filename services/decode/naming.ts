@@ -122,11 +122,17 @@ function isLoopback(ip: string): boolean {
   return ip.startsWith('127.') || ip === '::1'
 }
 
+/** Of a socket that is bound to no address and connected to nobody. */
+function isUnspecified(ip: string): boolean {
+  return ip === '0.0.0.0' || ip === '::'
+}
+
 /** How far a call went, of what the names and, without them, the addresses say. */
 export function scopeOf(client: Place, server: Place, clientIp: string, serverIp: string): Scope {
   if (client.kind === 'external' || server.kind === 'external') return 'internet'
   if (differ(client.cluster, server.cluster)) return 'other_cluster'
-  if (agree(client.node, server.node) || agree(clientIp, serverIp) || isLoopback(serverIp)) return 'same_node'
+  const isSameAddress = clientIp === serverIp && clientIp !== '' && !isUnspecified(clientIp)
+  if (agree(client.node, server.node) || isSameAddress || isLoopback(serverIp)) return 'same_node'
   if (differ(client.region, server.region)) return 'cross_region'
   if (agree(client.zone, server.zone)) return 'same_zone'
   if (differ(client.zone, server.zone)) return 'cross_zone'

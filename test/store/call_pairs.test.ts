@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { A, assertTrue, B, near, Part, peer, S, useStore } from './calls_world.js'
+import { A, assertTrue, B, near, Part, peer, rows, S, useStore } from './calls_world.js'
 
 useStore()
 
@@ -93,6 +93,40 @@ describe('who belongs together', () => {
       assert.match(server_pod, /^api-[12]$/, `${id}`)
       assert.equal(server_service, 'api')
     }
+  })
+
+  test('lookups from sockets without an address: the pod is the same, not the address', async () => {
+    const part = new Part()
+    const service = { ip: '10.96.0.10', port: 53, name: 'kube-dns', workload: 'kube-dns' }
+    const dns = peer('node-b', 'kube-dns-1', '10.1.0.53')
+    const askers = [A, peer('node-a', 'cart-1', '10.1.0.4'), { ...A, pod: '', ip: '10.1.0.7' }]
+    for (let i = 0; i < 90; i++)
+      part.call({
+        client: askers[i % 3],
+        server: dns,
+        clientPort: 40_000,
+        connections: [900 + i, 1000 + i],
+        seqs: [0, i],
+        atUs: part.fromUs + Math.floor(i / 3) * S,
+        service,
+        more: {
+          protocol: 'dns',
+          method: 'A',
+          resource: 'a.b',
+          transport: 'udp',
+          attrs: { 'dns.id': String(Math.floor(i / 3)) },
+        },
+        moreAtClient: { client_ip: i % 2 === 0 ? '0.0.0.0' : '::' },
+      })
+    for (const { id, seen } of await part.store()) assert.equal(seen === 'both', id % 3 !== 2, `${id} ${seen}`)
+    const names = await rows<{ name: string; flows: string }>(
+      `SELECT client_name AS name, count() AS flows FROM klartext.flows
+       WHERE client_ip IN ('0.0.0.0', '::') GROUP BY name ORDER BY name`,
+    )
+    assert.deepEqual(
+      names.map(({ name, flows }) => `${name} ${flows}`),
+      ['cart 30', 'front 30', 'unknown 30'],
+    )
   })
 
   test('streams and messages by their ids, whatever order they end in and when either end joined', async () => {

@@ -1,9 +1,10 @@
 -- Which flow of a client's end and which of a server's end are one call. Each flow is in one pair at most; what is in none was
 -- seen at one end only, or cannot be told.
 --
--- Both ends know the client's address and port, what was asked for, and its number in the connection (call_ends). The server's
--- address is the same at both ends, or the client called a service that the server's pod may be behind (DNAT). What
--- contradicts is no pair: another pod by name, another status or size, loopbacks of two hosts, another cluster's same addresses.
+-- Both ends know the client's port and address (or its pod, where its socket has no address: call_ends), what was asked for,
+-- and its number in the connection (call_ends). The server's address is the same at both ends, or the client called a service
+-- that the server's pod may be behind (DNAT). What contradicts is no pair: another pod by name, another status or size,
+-- loopbacks of two hosts, another cluster's same addresses.
 --
 -- Ports are used again, and numbers may be off. So the times must fit: what the server saw lies within what the client saw,
 -- once the clocks are set right. guess_us is how far the server's clock is ahead: what most flows with one candidate say within
@@ -66,9 +67,11 @@ FROM
               if(both_timed, intDiv(up_us + down_us, 2), up_us) AS middle_us
             FROM klartext.call_ends(since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')}, side = 'client') AS c
             INNER JOIN klartext.call_ends(since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')}, side = 'server') AS s
-            ON c.client_ip = s.client_ip AND c.client_port = s.client_port AND c.protocol = s.protocol AND c.number = s.number
+            ON c.client_key = s.client_key AND c.client_port = s.client_port AND c.protocol = s.protocol AND c.number = s.number
               AND c.method = s.method AND c.resource = s.resource
             WHERE abs(up_us) < apart_us
+              AND (c.client_ip = s.client_ip
+                OR c.client_ip IN ('0.0.0.0', '::') AND c.client_pod != '' AND c.client_pod = s.client_pod AND c.client_ns = s.client_ns)
               AND (c.server_ip = s.server_ip AND c.server_port = s.server_port
                 OR c.server_kind = 'service' AND c.server_cluster = s.server_cluster AND c.server_ns = s.server_ns
                   AND (s.server_service = '' OR c.server_service = s.server_service)

@@ -3,10 +3,14 @@
 -- exchanges came before it. That is off from then on where an end joined the connection late or lost an exchange. So a
 -- connection that did not begin within these five minutes is counted from its longest silence in them, which was as long at
 -- the other end, if it was longer than the next by more than a network varies.
+--
+-- client_key is what both ends know of where the client is. Of a datagram socket that is connected to nobody its own end knows
+-- the port only, so for DNS over UDP nothing else counts: ports and message ids leave few candidates.
 CREATE OR REPLACE VIEW klartext.call_ends AS
 WITH toStartOfInterval(ts, INTERVAL 5 MINUTE) AS span, 5000 AS varies_us
 SELECT
   *, cityHash64(cluster, node) AS place,
+  if(protocol = 'dns' AND transport = 'udp', '', client_ip) AS client_key,
   groupArraySorted(2)(-silence_us) OVER life AS longest,
   multiIf(
     id != '', id,
@@ -17,7 +21,7 @@ FROM
 (
   SELECT
     conn_id, exchange_seq, ts, latency_us, status_code, complete, req_bytes, resp_bytes, client_ip, client_port, server_ip,
-    server_port, protocol, method, resource, cluster, node, client_cluster, client_ns, client_pod, server_cluster, server_ns,
+    server_port, transport, protocol, method, resource, cluster, node, client_cluster, client_ns, client_pod, server_cluster, server_ns,
     server_pod, server_service, server_workload, server_kind,
     multiIf(
       attrs['http2.stream_id'] != '', concat('stream ', attrs['http2.stream_id']),
