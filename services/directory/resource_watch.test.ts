@@ -125,3 +125,13 @@ test('an outage, a refusal and garbage end nothing', async () => {
     '+b',
   ])
 })
+
+test('what only a list that broke off has told of, and is not in the next one, is gone', async () => {
+  const api = new Script(
+    page(['a', 'b'], '', 'p2'),
+    new ApiError(410, 'the continue parameter is too old'),
+    page(['a'], '5'),
+    [],
+  )
+  assert.deepEqual(await follow(api), ['+a', '+b', 'failed 410', '+a', '-b', 'synced'])
+})

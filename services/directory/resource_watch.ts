@@ -111,7 +111,10 @@ export class ResourceWatch {
       const page = await this.#api.list(this.#path, query, signal)
       for (const item of page.items) {
         const key = this.#events.seen(item)
-        if (key !== null) found.add(key)
+        if (key === null) continue
+        found.add(key)
+        // Also of a list that breaks off: the next one may find it gone.
+        this.#present.add(key)
       }
       next = page.next
       this.#resourceVersion = next === '' ? page.resourceVersion : ''
