@@ -13,13 +13,19 @@ export const TOPICS = {
   state: 'klartext.state',
   /** CoverageRow (JSON): what was seen, and what was not. */
   coverage: 'klartext.coverage',
-  /** Messages that could not be read, as they were; headers say from where and why. */
+  /** Messages that could not be read, as they were; headers say from where, why, and how large they were. */
   deadLetters: 'klartext.dlq',
   /** Who had which address or container when; key: cluster and object. */
   pods: 'klartext.pods',
   /** Findings as OCSF JSON, for SOC tools. */
   findings: 'klartext.findings.ocsf',
 } as const
+
+/**
+ * Bytes of the largest message that is sent to them: brokers refuse batches of more than 1 048 588 (`max.message.bytes`)
+ * unless told otherwise, and what is refused once is refused for ever. The rest is for key, headers and the batch around it.
+ */
+export const MESSAGE_BYTES_MAX = 1_000_000
 
 export interface TopicRule {
   /** Divided by connection: all such topics have equally many partitions, and a connection has one number in all. */

@@ -3,6 +3,7 @@
 import type { Flow } from '../core/flow.js'
 import type { BusMessage, BusRecord } from '../core/ports/bus.js'
 import type { ConnectionRow, CoverageRow } from '../core/rows.js'
+import { MESSAGE_BYTES_MAX } from '../core/topics.js'
 import { encodeFlow } from '../core/wire/flow.js'
 import { encodeRow } from '../core/wire/rows.js'
 
@@ -41,13 +42,12 @@ export class PartitionOutput {
     this.coverage.push({ key: null, value: encodeRow(row) })
   }
 
+  /** As it was; of one that with its key and headers would be too large for the bus, its beginning. */
   deadLetter({ topic, partition, offset, value }: BusRecord, error: unknown): void {
     const reason = (error as Error).message.slice(0, REASON_CHARS_MAX)
-    this.deadLetters.push({
-      key: Buffer.from(`${topic}/${partition}/${offset}`),
-      value,
-      headers: { topic, partition: String(partition), offset: String(offset), reason },
-    })
-    this.bytes += value.length
+    const headers = { topic, partition: String(partition), offset: String(offset), reason, bytes: String(value.length) }
+    const kept = value.subarray(0, MESSAGE_BYTES_MAX)
+    this.deadLetters.push({ key: Buffer.from(`${topic}/${partition}/${offset}`), value: kept, headers })
+    this.bytes += kept.length
   }
 }

@@ -275,13 +275,13 @@ export class PartitionWorker {
 
   async #commit(): Promise<void> {
     const { metrics, group } = this.#options
-    // Up to here without an await: outputs, state and position are of one moment.
-    const output = this.#output
-    this.#output = new PartitionOutput()
+    // Up to here without an await: outputs, state and position are of one moment. The state comes first: it may hand over.
     const next = this.#next
     const newestMs = this.#newestMs
     const finished = this.#finished
     const state = this.#stateMessages(next)
+    const output = this.#output
+    this.#output = new PartitionOutput()
     this.#finished = false
 
     const begunUs = this.#options.clock.nowUs()

@@ -9,6 +9,7 @@ import type { PodDirectory, PodView } from '../core/ports/pods.js'
 import type { CloseReason, Protocol } from '../core/protocol.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { type Segment, SegmentFlag } from '../core/segment.js'
+import { MESSAGE_BYTES_MAX } from '../core/topics.js'
 import { Accounting } from './accounting.js'
 import { restoreConnection, saveConnection } from './checkpoint.js'
 import { type CheckpointEntry, closedKey, connectionKey, isClosedKey, isConnectionKey } from './checkpoint_keys.js'
@@ -109,18 +110,28 @@ export class DecodePipeline {
     this.#touched ??= []
   }
 
-  /** What changed since the last call. Another pipeline that restores all of it goes on with the same flows. */
+  /**
+   * What changed since the last call. Another pipeline that restores all of it goes on with the same flows. A connection whose
+   * state does not fit into a message is closed as `evicted`: its last flows are handed over here, and belong to this checkpoint.
+   */
   takeCheckpoint(): CheckpointEntry[] {
+    const changed: CheckpointEntry[] = []
+    for (const connection of this.#touched ?? []) {
+      connection.touched = false
+      if (this.#connections.get(connection.info.id) !== connection) continue
+      const value = this.#save(connection)
+      if (value.length > MESSAGE_BYTES_MAX) {
+        this.#connections.close(connection, 'evicted')
+        continue
+      }
+      connection.saved = true
+      changed.push({ key: connectionKey(connection.info.id), value })
+    }
     const entries: CheckpointEntry[] = []
     for (const id of this.#over) {
       if (this.#connections.get(id) === undefined) entries.push({ key: connectionKey(id), value: null })
     }
-    for (const connection of this.#touched ?? []) {
-      connection.touched = false
-      if (this.#connections.get(connection.info.id) !== connection) continue
-      connection.saved = true
-      entries.push({ key: connectionKey(connection.info.id), value: this.#save(connection) })
-    }
+    entries.push(...changed)
     for (const [part, value] of this.#connections.closed.takeChanges()) entries.push({ key: closedKey(part), value })
     this.#over = []
     this.#touched = []

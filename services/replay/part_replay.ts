@@ -210,10 +210,11 @@ export class PartReplay {
 
   /** Ends the block; it is written while the next one is being made. */
   async #cut(): Promise<void> {
+    // First, since it may hand over what belongs to this block.
+    this.#state.take(this.#pipeline.takeCheckpoint())
     const block = this.#block
     this.#count(block)
     this.#block = new Block(block.number + 1)
-    this.#state.take(this.#pipeline.takeCheckpoint())
     const now = this.#options.clock.nowUs()
     const checkpoint =
       now - this.#savedUs < this.#options.checkpointUs ? null : this.#state.blob(this.#pipeline.saveClock())

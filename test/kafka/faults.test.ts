@@ -7,10 +7,17 @@ import { fileURLToPath } from 'node:url'
 import { Kafka, logLevel } from 'kafkajs'
 import { KafkaBus } from '../../services/adapters/kafka/bus.js'
 import type { LostOffsets } from '../../services/adapters/kafka/options.js'
+import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
 import type { BusConsumer, BusRecord } from '../../services/core/ports/bus.js'
 import { Random } from '../../services/core/random.js'
-import { createTopics } from '../../services/core/topics.js'
+import { ConnectionInfo, Segment, TO_SERVER } from '../../services/core/segment.js'
+import { createTopics, TOPICS } from '../../services/core/topics.js'
+import { SegmentBatchWriter } from '../../services/core/wire/segment_batch.js'
+import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
+import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
+import { DecodeWorker } from '../../services/decode/worker.js'
 import { cpuUs } from '../bench/capture/cpu.js'
+import { Flags, headers, PREFACE, request, settings } from '../fakes/http2_frames.js'
 import { killServices, ServiceProcess } from './service_process.js'
 import { ownKafka } from './test_kafka.js'
 
@@ -249,6 +256,54 @@ else {
     await decode.end('SIGKILL')
     await bus.close()
   })
+
+  test('what is too large for a message, from the network or a foreign sender, does not hold up its partition', async () => {
+    const bus = await connect()
+    await createTopics(bus, 12)
+    const random = new Random(5)
+    const producer = await bus.producer()
+    // As large as the broker takes, so that a dead letter with its headers would be larger.
+    const foreign = Buffer.from(Array.from({ length: 1_048_400 }, () => random.below(256)))
+    await producer.send(TOPICS.segments, 0, [{ key: null, value: foreign }])
+    for (const value of endlessRequests(random)) await producer.send(TOPICS.segments, 0, [{ key: null, value }])
+    const worker = new DecodeWorker({
+      bus,
+      clock: SYSTEM_CLOCK,
+      group: 'large',
+      protocols: PROTOCOLS,
+      policy: new FlowPolicy(defaultPolicy('metadata')),
+      deadLetters: true,
+    })
+    await worker.start()
+    const end = await bus.endOffset(TOPICS.segments, 0)
+    const committed = () => worker.positions().find(({ partition }) => partition === 0)?.committed ?? 0n
+    for (const limit = Date.now() + 30_000; committed() < end; ) {
+      assert.ok(Date.now() < limit, `${committed()} of ${end}: ${worker.notReady}`)
+      await worker.step(50)
+    }
+    assert.equal(worker.metrics.failures, 0)
+    assert.equal(worker.metrics.deadLetters, 1)
+    assert.ok(worker.accounting.closed.evicted > 0)
+    await worker.stop()
+    await bus.close()
+  })
+}
+
+/** A client of HTTP/2 that begins requests and ends none; a batch for each 20 of them. */
+function* endlessRequests(random: Random): Generator<Buffer> {
+  const info = new ConnectionInfo(1n)
+  info.clientIp = '10.0.0.1'
+  info.serverIp = '10.0.0.2'
+  const writer = new SegmentBatchWriter({ cluster: '', node: '', bootId: '', capturerVersion: '', sequence: 0 })
+  const text = () => Array.from({ length: 1000 }, () => String.fromCharCode(0xa0 + random.below(0x60))).join('')
+  let position = 0
+  let payload: Buffer = Buffer.concat([PREFACE, settings()])
+  for (let i = 0; i < 400; i++) {
+    writer.add(new Segment(info, TO_SERVER, position, payload.length, payload, Date.now() * 1000, 0, 0))
+    position += payload.length
+    payload = headers(2 * i + 1, request('/', ['x-a', text()], ['x-b', text()]), Flags.END_HEADERS)
+    if (i % 20 === 19) yield writer.finish()
+  }
 }
 
 /** How often the main thread has gone to sleep. */
