@@ -4,7 +4,6 @@ import { hostname } from 'node:os'
 import { ChdbStore } from '../adapters/chdb/store.js'
 import { MemoryBus } from '../adapters/memory/bus.js'
 import { SYSTEM_CLOCK } from '../adapters/system/clock.js'
-import { NativeSource, type NativeSourceOptions } from '../capture/native_source.js'
 import { SegmentPublisher } from '../capture/publisher.js'
 import { DECODER_VERSION } from '../core/flow.js'
 import type { SegmentSource } from '../core/ports/source.js'
@@ -123,8 +122,4 @@ export class Embedded {
   async close(): Promise<void> {
     await this.store.close()
   }
-}
-
-export function liveSource(options: NativeSourceOptions = {}): NativeSource {
-  return new NativeSource(options)
 }

@@ -21,7 +21,13 @@ export interface InputOptions {
   readonly reuseMemory?: boolean
 }
 
-const GZIP_MAGIC = 0x1f8b
+const GZIP_MAGIC = [0x1f, 0x8b]
+
+/** Whoever writes to the second would destroy the first. */
+export function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }))
+  return a?.isFile() === true && a.dev === b?.dev && a.ino === b.ino
+}
 
 /** Throws one line that names the file where it is none of ours. */
 export function inputFile(path: string): InputFile {
@@ -48,7 +54,7 @@ export function inputFile(path: string): InputFile {
   const bytes = head.subarray(0, size)
   if (isArchiveMagic(bytes))
     return { kind: 'archive', sizeBytes, open: ({ onProgress }) => new ArchiveSource(path, { onProgress }) }
-  if (isCaptureMagic(bytes) || bytes.readUInt16BE(0) === GZIP_MAGIC) {
+  if (isCaptureMagic(bytes) || (bytes[0] === GZIP_MAGIC[0] && bytes[1] === GZIP_MAGIC[1])) {
     return { kind: 'capture', sizeBytes, open: (options) => new PcapSource(path, options) }
   }
   throw new KlartextError('NOT_A_CAPTURE', `${path}: neither pcap, pcapng nor a segment archive`)

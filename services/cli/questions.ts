@@ -1,5 +1,6 @@
 /** The questions of an incident: each is a view `klartext.ask_NAME(since, until)` whose comment says what it answers. */
 import { readMigrations } from '../adapters/clickhouse/migrate.js'
+import { jsonRows } from '../core/wire/json_rows.js'
 import type { Queries } from './query.js'
 
 export interface Question {
@@ -13,11 +14,7 @@ export async function questionsOfStore(queries: Queries): Promise<Question[]> {
     "SELECT substring(t.name, 5) AS name, t.comment AS comment FROM system.tables AS t WHERE t.database = 'klartext' AND startsWith(t.name, 'ask_') ORDER BY name",
     'JSONEachRow',
   )
-  return rows
-    .toString('utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Question)
+  return jsonRows(rows)
 }
 
 /** Those that a store made by this version of klartext can answer. */

@@ -6,7 +6,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_
 /** `15m`, `2h`, `7d` before `nowMs`, or a time in ISO 8601; answers ms since 1970. */
 export function parseTime(text: string, option: string, nowMs: number): number {
   const ago = /^(\d{1,6})([smhd])$/.exec(text)
-  if (ago !== null) return nowMs - Number(ago[1]) * UNIT_MS[ago[2]]
+  if (ago !== null) return Math.max(0, nowMs - Number(ago[1]) * UNIT_MS[ago[2]])
   const time = /^\d{4}-\d{2}-\d{2}([T ]|$)/.test(text) ? Date.parse(withZone(text)) : Number.NaN
   if (Number.isNaN(time)) {
     throw new UsageError(

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import type { DetectRun, Finding } from '../core/finding.js'
 import type { Store } from '../core/ports/store.js'
+import { jsonRows } from '../core/wire/json_rows.js'
 import type { Rule } from './rule.js'
 
 /** A pause longer than this is not made good: the questions are about now. */
@@ -103,11 +104,7 @@ export class DetectEngine {
   }
 
   async #query<T>(sql: string, parameters: Readonly<Record<string, unknown>>): Promise<T[]> {
-    const body = (await this.#options.store.query(sql, 'JSONStringsEachRow', parameters)).toString('utf8')
-    return body
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as T)
+    return jsonRows<T>(await this.#options.store.query(sql, 'JSONStringsEachRow', parameters))
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { FLOW_COLUMNS } from '../core/flow.js'
 import type { Store } from '../core/ports/store.js'
+import { jsonRows } from '../core/wire/json_rows.js'
 
 /** What says where a row was stored, not what was seen; and versions, which differ in every row where they do. */
 export const IGNORED_COLUMNS: readonly string[] = [
@@ -154,11 +155,7 @@ export class FlowDiff {
   }
 
   async #rows(sql: string): Promise<Record<string, string>[]> {
-    const body = (await this.#store.query(sql, 'JSONStringsEachRow')).toString('utf8')
-    return body
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Record<string, string>)
+    return jsonRows(await this.#store.query(sql, 'JSONStringsEachRow'))
   }
 }
 

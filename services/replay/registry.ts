@@ -15,6 +15,7 @@ import {
   type ReplayRow,
   type ReplayState,
 } from '../core/replay.js'
+import { jsonRows } from '../core/wire/json_rows.js'
 import { parseRequest, replayTables } from './request.js'
 
 export interface Replay {
@@ -162,11 +163,7 @@ export class ReplayRegistry {
   }
 
   async #rows(sql: string): Promise<Record<string, string>[]> {
-    const body = (await this.#store.query(sql, 'JSONStringsEachRow')).toString('utf8')
-    return body
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Record<string, string>)
+    return jsonRows(await this.#store.query(sql, 'JSONStringsEachRow'))
   }
 }
 

@@ -106,6 +106,8 @@ test('a column that there is not is one line with the name that was meant', () =
 test('files that are none of ours are one line and exit code 1', () => {
   const cases = [
     file('empty', ''),
+    file('one byte', 'x'),
+    file('three bytes', '\x1f\x8b\x08'),
     file('picture.png', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')),
     join(folder, 'missing.pcap'),
     folder,
@@ -186,6 +188,17 @@ test('archive and back: the same flows', () => {
   })
   assert.deepEqual(flows[1], flows[0])
   assert.deepEqual(flows[2], flows[0])
+})
+
+test('a file is not converted into itself', () => {
+  const capture = captureFile('itself.pcapng', EXCHANGE)
+  const before = readFileSync(capture)
+  for (const out of [capture, join(folder, '.', 'x', '..', 'itself.pcapng')]) {
+    const { code, err } = klartext('convert', capture, out)
+    assert.equal(code, 2)
+    assert.match(err, /is both IN and OUT\n$/)
+  }
+  assert.deepEqual(readFileSync(capture), before)
 })
 
 test('every command explains itself', () => {

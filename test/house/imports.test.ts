@@ -19,7 +19,7 @@ const RULES: readonly { readonly from: RegExp; readonly may: RegExp }[] = [
   { from: /^detect\//, may: /^(core|detect)\// },
   { from: /^directory\//, may: /^(core|directory)\// },
   { from: /^capture\//, may: /^(core|capture)\/|^\.\.\/native\// },
-  { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse))\// },
+  { from: /^adapters\/chdb\//, may: /^(core|adapters\/(chdb|clickhouse|system))\// },
   { from: /^adapters\//, may: /^(core|adapters)\// },
   { from: /^replay\//, may: /^(core|decode|sink|replay)\// },
   { from: /^schema_registry\//, may: /^(core|schema_registry)\// },
@@ -48,6 +48,8 @@ test('client libraries stay in their adapters', () => {
     if (!file.endsWith('.ts')) continue
     const text = readFileSync(join(SERVICES, file), 'utf8')
     for (const [library, folder] of [
+      ['@clickhouse/client', 'adapters/clickhouse/'],
+      ['chdb', 'adapters/chdb/'],
       ['kafkajs', 'adapters/kafka/'],
       ['ioredis', 'adapters/redis/'],
       ['bullmq', 'adapters/redis/'],

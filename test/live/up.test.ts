@@ -3,9 +3,9 @@
  * recorded is replayed and compared with what it said live.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -123,4 +123,20 @@ test('up: questions, findings and replay without a server', { skip: NO_CAPTURE }
   assert.deepEqual(await once(up, 'exit'), [0, null], said)
   up = null
   t.diagnostic(compared.out.trim().split('\n').pop() ?? '')
+})
+
+test('a demo that lacks a program says which and ends, though it captures by then', { skip: NO_CAPTURE }, () => {
+  const bin = join(folder, 'bin')
+  mkdirSync(bin)
+  // What the store needs, and nothing that the demo starts.
+  const mkfifo = execFileSync('sh', ['-c', 'command -v mkfifo'], { encoding: 'utf8' }).trim()
+  symlinkSync(mkfifo, join(bin, 'mkfifo'))
+  const ended = spawnSync(process.execPath, [KLARTEXT, 'demo', '--data', join(folder, 'demo')], {
+    encoding: 'utf8',
+    env: { PATH: bin, HOME: folder },
+    timeout: 60_000,
+  })
+  assert.equal(ended.signal, null)
+  assert.equal(ended.status, 1)
+  assert.match(ended.stderr, /^the demo needs openssl: [^\n]+\n$/)
 })

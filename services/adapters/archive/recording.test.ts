@@ -7,8 +7,10 @@ import type { LogPiece } from '../../core/ports/segment_log.js'
 import type { ReplayPart } from '../../core/replay.js'
 import { ConnectionInfo, Segment } from '../../core/segment.js'
 import { SegmentBatchWriter } from '../../core/wire/segment_batch.js'
+import { processMark } from '../system/process_mark.js'
 import { isBeingRecorded, recordedFiles, SegmentRecording } from './recording.js'
 import { ArchiveSegmentLog } from './segment_log.js'
+import { ArchiveWriter } from './writer.js'
 
 const MB = 1 << 20
 const folder = mkdtempSync(join(tmpdir(), 'klartext-recording-'))
@@ -143,4 +145,25 @@ test('on a full disk recording stops, counts what it lost, and begins again', ()
     readdirSync(path).filter((name) => !name.endsWith('.ktseg')),
     [],
   )
+})
+
+test('a folder that a killed process held is free, also where a new one has its number; one that is held is not', () => {
+  const path = join(folder, 'held')
+  const options = { bytesMax: 16 * MB, nowMs: Date.now, onError: () => {} }
+  const recording = new SegmentRecording(path, options)
+  assert.throws(() => new SegmentRecording(path, options), { code: 'UNWRITABLE', message: /another process records/ })
+  const [pid, start] = processMark().split(' ')
+  writeFileSync(join(path, 'recording'), `${pid} ${Number(start) - 1}`)
+  assert.equal(isBeingRecorded(path), false)
+  new SegmentRecording(path, options).close()
+  recording.close()
+})
+
+test('an archive is its owner’s alone, also where the file was there for everybody', () => {
+  const path = join(folder, 'open.ktseg')
+  writeFileSync(path, 'x'.repeat(100_000), { mode: 0o644 })
+  new ArchiveWriter(path).close()
+  const { mode, size } = statSync(path)
+  assert.equal(mode & 0o777, 0o600)
+  assert.ok(size < 10_000)
 })

@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { KlartextError } from '../../core/errors.js'
+import { markedProcess, processMark } from '../system/process_mark.js'
 import { ArchiveWriter } from './writer.js'
 
 export interface RecordingOptions {
@@ -51,10 +52,9 @@ export function recordedFiles(folder: string): RecordedFile[] {
 /** Some process writes to it now. */
 export function isBeingRecorded(folder: string): boolean {
   try {
-    const pid = Number(readFileSync(join(folder, HOLDER_FILE), 'utf8'))
-    return pid > 0 && process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return markedProcess(readFileSync(join(folder, HOLDER_FILE), 'utf8')) !== null
+  } catch {
+    return false
   }
 }
 
@@ -78,7 +78,7 @@ export class SegmentRecording {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
       if (isBeingRecorded(folder)) throw new Error('another process records there')
-      writeFileSync(join(folder, HOLDER_FILE), String(process.pid), { mode: 0o600 })
+      writeFileSync(join(folder, HOLDER_FILE), processMark(), { mode: 0o600 })
     } catch (error) {
       throw new KlartextError('UNWRITABLE', `${folder}: ${(error as Error).message}`)
     }

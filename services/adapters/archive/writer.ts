@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, ftruncateSync, writeSync } from 'node:fs'
 import { deflateRawSync } from 'node:zlib'
 import { KlartextError } from '../../core/errors.js'
 import { AvroOutput } from '../../core/wire/avro.js'
+import { openPrivateFile } from '../system/private_file.js'
 import { ARCHIVE_MAGIC, type Codec, SYNC_BYTES, segmentSchema } from './format.js'
 
 export interface ArchiveWriterOptions {
@@ -26,11 +27,7 @@ export class ArchiveWriter {
     const schema = segmentSchema()
     // The marker need only be unlikely inside the data; made of the schema, the same input gives the same file.
     this.#sync = createHash('sha256').update(schema).digest().subarray(0, SYNC_BYTES)
-    try {
-      this.#file = openSync(path, 'w', 0o600)
-    } catch (error) {
-      throw new KlartextError('UNWRITABLE', `${path}: ${(error as Error).message}`)
-    }
+    this.#file = openPrivateFile(path)
     const head = new AvroOutput(schema.length + 100)
     head.raw(ARCHIVE_MAGIC)
     head.long(2)

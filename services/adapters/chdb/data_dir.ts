@@ -3,6 +3,7 @@ import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } 
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { KlartextError } from '../../core/errors.js'
+import { markedProcess, processMark } from '../system/process_mark.js'
 
 export function defaultDataDir(): string {
   const base = process.env.XDG_DATA_HOME || join(homedir(), '.local/share')
@@ -12,9 +13,7 @@ export function defaultDataDir(): string {
 /** The process that holds the store, or null. */
 export function storeHolder(dataDir: string): number | null {
   try {
-    const [pid, start] = readFileSync(lockPath(dataDir), 'utf8').trim().split(' ')
-    const alive = isAlive(Number(pid)) && (start === undefined || start === startOf(Number(pid)))
-    return alive ? Number(pid) : null
+    return markedProcess(readFileSync(lockPath(dataDir), 'utf8'))
   } catch {
     return null
   }
@@ -26,7 +25,7 @@ export function lockDataDir(dataDir: string): void {
   const aside = join(dataDir, `lock.${process.pid}`)
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-    writeFileSync(aside, `${process.pid} ${startOf(process.pid)}`, { mode: 0o600 })
+    writeFileSync(aside, processMark(), { mode: 0o600 })
   } catch (error) {
     throw new KlartextError('STORE_UNWRITABLE', `cannot write to the store in ${dataDir}: ${(error as Error).message}`)
   }
@@ -59,24 +58,6 @@ export function unlockDataDir(dataDir: string): void {
   if (storeHolder(dataDir) === process.pid) rmSync(lockPath(dataDir), { force: true })
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 function lockPath(dataDir: string): string {
   return join(dataDir, 'lock')
-}
-
-/** Start time of a process, so that a reused number is not taken for the holder; '' where the system does not say. */
-function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return ''
-  }
 }

@@ -5,7 +5,7 @@ import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KlartextError } from '../../core/errors.js'
-import { isAlive } from './data_dir.js'
+import { isAlive } from '../system/process_mark.js'
 import { type EngineStart, type FromEngine, type Listen, socketPath, type ToEngine } from './engine/messages.js'
 
 const MAIN = fileURLToPath(new URL('./engine/main.js', import.meta.url))
@@ -76,7 +76,8 @@ export class EngineProcess {
       }, START_MS_MAX)
       this.#waiting.set(-1, { resolve: () => resolve(), reject })
       child.on('message', (message: FromEngine) => this.#heard(message))
-      child.once('error', reject)
+      // Also of what is sent to it while it ends: without a listener that would end this process.
+      child.on('error', reject)
       child.once('exit', (code, signal) => {
         clearTimeout(timer)
         const why = lastWords.trim().split('\n').at(-1) || `${signal ?? `code ${code}`}`

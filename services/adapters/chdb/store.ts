@@ -10,7 +10,7 @@ import { lockDataDir, storeHolder, unlockDataDir } from './data_dir.js'
 import { socketPath } from './engine/messages.js'
 import { EngineProcess, runningSocket } from './engine_process.js'
 
-export { defaultDataDir, isAlive, storeHolder } from './data_dir.js'
+export { defaultDataDir, storeHolder } from './data_dir.js'
 
 export class ChdbStore implements Store {
   readonly dataDir: string

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { KlartextError } from '../../core/errors.js'
 import type { FlowMessages, Store, TableName, TableRows } from '../../core/ports/store.js'
+import { jsonRows } from '../../core/wire/json_rows.js'
 import { storeError } from './errors.js'
 import { flowBlock } from './flow_block.js'
 import { applyMigrations, type MigrationTarget, planMigrations } from './migrate.js'
@@ -85,6 +86,11 @@ export class ClickHouseStore implements Store {
     return this.#exec(sql, { default_format: format, readonly: '1' }, parameters)
   }
 
+  /** Any statement of whoever asks, as it is; `format` is for one that names none. */
+  async statement(sql: string, format: string): Promise<Buffer> {
+    return this.#exec(sql, { default_format: format }, {})
+  }
+
   /** Runs a statement for its effect. */
   async command(sql: string): Promise<void> {
     await this.#exec(sql, {}, {})
@@ -106,13 +112,7 @@ export class ClickHouseStore implements Store {
   migrationTarget(): MigrationTarget {
     return {
       command: (sql) => this.command(sql),
-      rows: async (sql) => {
-        const text = (await this.query(sql, 'JSONEachRow')).toString('utf8')
-        return text
-          .split('\n')
-          .filter(Boolean)
-          .map((line) => JSON.parse(line) as Record<string, unknown>)
-      },
+      rows: async (sql) => jsonRows(await this.query(sql, 'JSONEachRow')),
     }
   }
 
@@ -125,7 +125,8 @@ export class ClickHouseStore implements Store {
       const { stream } = await this.#client.exec({
         query: sql,
         query_params: { ...parameters },
-        clickhouse_settings: settings as never,
+        // What fails half-way fails as a whole: otherwise its error would stand at the end of an answer that looks good.
+        clickhouse_settings: { ...settings, wait_end_of_query: 1 } as never,
       })
       const parts: Buffer[] = []
       for await (const part of stream) parts.push(part as Buffer)

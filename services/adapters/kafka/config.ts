@@ -1,7 +1,7 @@
 /** How to reach Kafka, out of the configuration. */
-import { readFileSync } from 'node:fs'
 import type { KafkaConfig } from '../../core/config/shared.js'
-import { KlartextError, UsageError } from '../../core/errors.js'
+import { UsageError } from '../../core/errors.js'
+import { readTextFile } from '../system/text_file.js'
 import type { KafkaBusOptions } from './options.js'
 
 /** Throws UsageError for keys that do not belong together, `BAD_FILE` for a certificate that cannot be read. */
@@ -45,10 +45,5 @@ function saslOptions(config: KafkaConfig): NonNullable<KafkaBusOptions['sasl']> 
 }
 
 function file(name: string, path: string): string | null {
-  if (path === '') return null
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new KlartextError('BAD_FILE', `${name}: ${(error as Error).message}`)
-  }
+  return path === '' ? null : readTextFile(path, `${name}: `)
 }

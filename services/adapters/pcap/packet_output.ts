@@ -1,6 +1,7 @@
 /** Ethernet, IP, TCP and UDP made around bytes, as pcapng blocks with times in ns; written in place, one large buffer at a time. */
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { KlartextError } from '../../core/errors.js'
+import { openPrivateFile } from '../system/private_file.js'
 
 const BUFFER_BYTES = 1 << 20
 const BLOCK_PACKET = 6
@@ -55,11 +56,7 @@ export class PacketOutput {
   /** `about` is a comment of the whole file. */
   constructor(path: string, about = '') {
     this.#path = path
-    try {
-      this.#file = openSync(path, 'w', 0o600)
-    } catch (error) {
-      throw new KlartextError('UNWRITABLE', `${path}: ${(error as Error).message}`)
-    }
+    this.#file = openPrivateFile(path)
     const options = about === '' ? NO_OPTIONS : commentOptions(about)
     const size = 28 + options.length
     const head = this.#bytes

@@ -8,7 +8,7 @@ import type { Segment } from '../../core/segment.js'
 import { SegmentBatchWriter } from '../../core/wire/segment_batch.js'
 import { ALL_TIME_US, replayRequest } from '../../replay/request.js'
 import type { Command, CommandInput } from '../command.js'
-import { inputFile } from '../input_file.js'
+import { inputFile, isSameFile } from '../input_file.js'
 import { Progress } from '../output.js'
 import { exportPcapng } from '../replay/export.js'
 
@@ -38,6 +38,7 @@ async function run(input: CommandInput): Promise<number> {
     throw new UsageError('klartext convert: name one IN and one OUT; see klartext convert --help')
   }
   const opened = inputFile(from)
+  if (isSameFile(from, to)) throw new UsageError(`klartext convert: ${to} is both IN and OUT`)
   if (opened.kind === 'archive' && extname(to) === '.pcapng') {
     const log = new ArchiveSegmentLog(from)
     const [fromUs, toUs] = ALL_TIME_US

@@ -59,18 +59,25 @@ async function live(embedded: Embedded, save: string | undefined, print: (line: 
   }
   process.once('SIGINT', stopServices)
   process.once('SIGTERM', stopServices)
-  try {
-    // A recording to pass on holds the demo's TLS only, not what else this host sends in clear.
-    const native = new NativeSource({ plain: save === undefined })
-    print('capturing this host with eBPF: no keys, no proxies, no changes to the services')
-    native.start()
-    const running = embedded.run(save === undefined ? native : saving(native, save))
+  // A recording to pass on holds the demo's TLS only, not what else this host sends in clear.
+  const native = new NativeSource({ plain: save === undefined })
+  const drive = async () => {
     print('starting nginx and a Node service over TLS, calling them with curl and Python ...')
     await services.start()
     await services.drive()
     await sleep(SETTLE_MS)
-    await native.stop()
-    await running
+  }
+  try {
+    print('capturing this host with eBPF: no keys, no proxies, no changes to the services')
+    native.start()
+    const running = embedded.run(save === undefined ? native : saving(native, save))
+    try {
+      await Promise.race([drive(), running])
+    } finally {
+      // As long as it captures the process does not end.
+      await native.stop()
+      await running
+    }
   } finally {
     process.off('SIGINT', stopServices)
     process.off('SIGTERM', stopServices)

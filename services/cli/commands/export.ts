@@ -4,6 +4,7 @@ import { UsageError } from '../../core/errors.js'
 import { ALL_TIME_US, replayRequest } from '../../replay/request.js'
 import { type Command, type CommandInput, text } from '../command.js'
 import { CONFIG_OPTION } from '../config_options.js'
+import { isSameFile } from '../input_file.js'
 import { openLog } from '../replay/access.js'
 import { exportPcapng } from '../replay/export.js'
 import { FILTER_OPTIONS, filterOf, spanUs, timeUs, WINDOW_OPTIONS } from '../replay/request_options.js'
@@ -46,6 +47,7 @@ async function run(input: CommandInput): Promise<number> {
     if (archive === '' && (fromUs === null || toUs === null)) {
       throw new UsageError('klartext export: --from and --to say which window')
     }
+    if (isSameFile(archive, output)) throw new UsageError(`klartext export: ${output} is the archive itself`)
     const lead = leadUs ?? (archive === '' ? null : Number.MAX_SAFE_INTEGER)
     const request = replayRequest({
       archive,

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readTextFile } from '../../adapters/system/text_file.js'
 import { EXIT, KlartextError, UsageError } from '../../core/errors.js'
 import type { ConnectionRow } from '../../core/rows.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
@@ -41,7 +41,7 @@ async function run(input: CommandInput): Promise<number> {
   if (files.length === 0) throw new UsageError('klartext read: name at least one FILE; see klartext read --help')
   const output = flowOutput(input, process.stdout.isTTY === true)
   const policyFile = text(input, 'policy')
-  const policy = policyFile === undefined ? defaultPolicy('full') : parsePolicy(readText(policyFile), policyFile)
+  const policy = policyFile === undefined ? defaultPolicy('full') : parsePolicy(readTextFile(policyFile), policyFile)
 
   const stop = new AbortController()
   const onSignal = () => stop.abort()
@@ -110,12 +110,4 @@ async function readFile(
   }
   pipeline.finish()
   return code
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new KlartextError('UNREADABLE', `${path}: ${(error as Error).message}`)
-  }
 }

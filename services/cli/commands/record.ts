@@ -1,7 +1,8 @@
 import { ArchiveWriter } from '../../adapters/archive/writer.js'
 import { NativeSource } from '../../capture/native_source.js'
-import { EXIT, UsageError } from '../../core/errors.js'
+import { UsageError } from '../../core/errors.js'
 import { type Command, type CommandInput, text, wholeNumber } from '../command.js'
+import { sayLosses, takeUntil } from '../live.js'
 import { untilStopped } from '../signals.js'
 
 export const record: Command = {
@@ -38,12 +39,7 @@ async function run(input: CommandInput): Promise<number> {
   try {
     archive = new ArchiveWriter(output)
     process.stderr.write(`recording to ${output}; Ctrl-C ends it\n`)
-    const writing = (async () => {
-      for await (const batch of source.rawBatches()) archive.append(batch)
-    })()
-    await Promise.race([stopped, writing])
-    await source.stop()
-    await writing
+    await takeUntil(stopped, source, source.rawBatches(), (batch) => archive.append(batch))
     archive.close()
   } finally {
     await source.stop()
@@ -52,7 +48,5 @@ async function run(input: CommandInput): Promise<number> {
   process.stderr.write(
     `${stats?.segments ?? 0} segments, ${stats?.payloadBytes ?? 0} bytes of payload in ${archive.batches} batches\n`,
   )
-  const lost = Object.entries(stats?.lost ?? {}).filter(([reason, { count }]) => reason !== 'muted' && count > 0)
-  for (const [reason, { count, bytes }] of lost) process.stderr.write(`  ${reason}: ${count} times, ${bytes} bytes\n`)
-  return lost.length > 0 ? EXIT.losses : EXIT.done
+  return sayLosses(source)
 }

@@ -1,11 +1,11 @@
-import { EXIT } from '../../core/errors.js'
+import { NativeSource } from '../../capture/native_source.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
 import { type Command, type CommandInput, wholeNumber } from '../command.js'
-import { liveSource } from '../embedded.js'
 import { parseFilter } from '../filter.js'
 import { COLUMNS_HELP, FLOW_OUTPUT_OPTIONS, flowOutput, flowWriter, writeHead } from '../flow_output.js'
+import { sayLosses, takeUntil } from '../live.js'
 import { LineWriter } from '../output.js'
 import { untilStopped } from '../signals.js'
 
@@ -38,19 +38,14 @@ async function run(input: CommandInput): Promise<number> {
     },
     onConnection: () => {},
   })
-  const source = liveSource()
+  const source = new NativeSource()
   source.start()
   writeHead(output, out)
-  const running = (async () => {
-    for await (const batch of source.batches()) {
-      pipeline.push(batch)
-      await out.ready()
-    }
-  })()
-  await Promise.race([untilStopped(seconds), running])
-  await source.stop()
-  await running
+  await takeUntil(untilStopped(seconds), source, source.batches(), async (batch) => {
+    pipeline.push(batch)
+    await out.ready()
+  })
   pipeline.finish()
   await out.end()
-  return EXIT.done
+  return sayLosses(source)
 }

@@ -1,10 +1,10 @@
-import { EXIT } from '../../core/errors.js'
+import { NativeSource } from '../../capture/native_source.js'
 import type { Flow } from '../../core/flow.js'
 import { DecodePipeline } from '../../decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
 import { type Command, type CommandInput, wholeNumber } from '../command.js'
-import { liveSource } from '../embedded.js'
+import { sayLosses, takeUntil } from '../live.js'
 import { table } from '../output.js'
 import { untilStopped } from '../signals.js'
 
@@ -42,23 +42,21 @@ async function run(input: CommandInput): Promise<number> {
     onFlow: (flow) => count(edges, flow),
     onConnection: () => {},
   })
-  const source = liveSource()
+  const source = new NativeSource()
   source.start()
   const timer = setInterval(() => {
     process.stdout.write(json ? asJson(edges) : asTable(edges, intervalMs))
     edges = new Map()
   }, intervalMs)
-  const running = (async () => {
-    for await (const batch of source.batches()) pipeline.push(batch)
-  })()
-  await Promise.race([untilStopped(seconds), running])
-  clearInterval(timer)
-  await source.stop()
-  await running
-  return EXIT.done
+  try {
+    await takeUntil(untilStopped(seconds), source, source.batches(), (batch) => pipeline.push(batch))
+  } finally {
+    clearInterval(timer)
+  }
+  return sayLosses(source)
 }
 
-/** Seen at both ends, a call counts once: at the server where that end is here. */
+/** A call that is seen at both ends counts at each of them. */
 function count(edges: Map<string, Edge>, flow: Flow): void {
   const name = `${flow.capture_side === 'client' ? flow.comm : flow.client_ip}\t${flow.capture_side === 'server' ? flow.comm : flow.server_ip}:${flow.server_port}\t${flow.capture_side}`
   let edge = edges.get(name)

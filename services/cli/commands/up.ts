@@ -2,10 +2,11 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { serveClickHouseHttp } from '../../adapters/chdb/http_server.js'
 import { defaultDataDir } from '../../adapters/chdb/store.js'
+import { NativeSource } from '../../capture/native_source.js'
 import { EXIT, UsageError } from '../../core/errors.js'
 import { byteSize, type Command, type CommandInput, text, wholeNumber } from '../command.js'
 import { startDetections } from '../detections.js'
-import { Embedded, liveSource } from '../embedded.js'
+import { Embedded } from '../embedded.js'
 import { BackgroundReplays } from '../replay/background.js'
 import { RECORD_BYTES_MIN, startRecording } from '../replay/record.js'
 import { untilStopped } from '../signals.js'
@@ -46,11 +47,11 @@ async function run(input: CommandInput): Promise<number> {
   const embedded = await Embedded.open({ dataDir })
   const endpointFile = join(dataDir, ENDPOINT_FILE)
   const replays = new BackgroundReplays(embedded.store, dataDir)
+  const source = new NativeSource()
   try {
     const server = await serveClickHouseHttp(embedded.store, { port, host: '127.0.0.1' })
     writeFileSync(endpointFile, `http://127.0.0.1:${port}`)
     const say = (line: string) => process.stderr.write(`${line}\n`)
-    const source = liveSource()
     // From here on a signal ends it in good order.
     const stopped = untilStopped(seconds)
     const recording = record === undefined ? null : startRecording(record, recordMax, dataDir, say)
@@ -78,6 +79,8 @@ async function run(input: CommandInput): Promise<number> {
     }
     await server.close()
   } finally {
+    // As long as it captures the process does not end.
+    await source.stop()
     await replays.stop()
     rmSync(endpointFile, { force: true })
     await embedded.close()

@@ -23,6 +23,7 @@ import { REPLAY_QUEUE } from '../../replay/worker.js'
 import { type CommandInput, text } from '../command.js'
 import { ENDPOINT_FILE } from '../commands/up.js'
 import { loadConfig } from '../config_options.js'
+import { serverUrl } from '../server_url.js'
 import { RECORDING_FILE } from './record.js'
 
 export interface StoreAccess {
@@ -35,9 +36,8 @@ export interface StoreAccess {
 
 /** Throws `NO_STORE` where there is none and none is to be made. */
 export async function openStore(dataDir: string = defaultDataDir(), make = false): Promise<StoreAccess> {
-  const url = process.env.CLICKHOUSE_URL
-  if (url !== undefined && url !== '') {
-    if (!URL.canParse(url)) throw new UsageError('CLICKHOUSE_URL is no URL: http://user:password@host:8123')
+  const url = serverUrl('CLICKHOUSE_URL')
+  if (url !== null) {
     const store = new ClickHouseStore({ url })
     return { store, kind: 'server', dataDir, close: () => store.close() }
   }
@@ -62,10 +62,8 @@ export function registryOf({ store }: StoreAccess): ReplayRegistry {
 
 /** The queue of the replay workers; null where REDIS_URL is not set: whoever runs it finds it in the store. */
 export async function openQueue(): Promise<JobQueue | null> {
-  const url = process.env.REDIS_URL
-  if (url === undefined || url === '') return null
-  if (!URL.canParse(url)) throw new UsageError('REDIS_URL is no URL: redis://user:password@host:6379/0')
-  return BullJobs.open({ url, queue: REPLAY_QUEUE, onFailure: () => {} })
+  const url = serverUrl('REDIS_URL')
+  return url === null ? null : BullJobs.open({ url, queue: REPLAY_QUEUE, onFailure: () => {} })
 }
 
 /** Where the queue is a help only: without it whoever runs the replay learns it from the store. */
