@@ -58,7 +58,11 @@ export class DetectEngine {
     let findings = await this.#stored(rule, untilUs)
     if (findings.length === 0) {
       findings = await this.#found(rule, untilUs)
-      if (findings.length > 0) await store.insert('findings', findings, token)
+      if (findings.length > 0) {
+        await store.insert('findings', findings, token)
+        // Of two runs at once, which may have seen different flows, the first has said what there is.
+        findings = await this.#stored(rule, untilUs)
+      }
     }
     if (findings.length > 0) await onFindings?.(rule, untilUs, findings)
     const run: DetectRun = { rule: rule.name, ts: untilUs, findings: findings.length }
@@ -70,9 +74,9 @@ export class DetectEngine {
     const rows = await this.#query<Row>(rule.sql, this.#parameters(rule, untilUs))
     const quiet = await this.#toldBefore(rule, untilUs)
     return rows
+      .filter(({ subject }) => !quiet.has(subject))
       .slice(0, FINDINGS_MAX)
       .map((row) => toFinding(rule, row, untilUs))
-      .filter(({ subject }) => !quiet.has(subject))
   }
 
   async #stored(rule: Rule, untilUs: number): Promise<Finding[]> {
@@ -138,14 +142,16 @@ function toFinding(rule: Rule, row: Row, untilUs: number): Finding {
 /** ClickHouse's text of a map: `{'minute':'2026-11-24 12:00:00','n':'7'}`. */
 function mapOf(text: string): Record<string, string> {
   const values: Record<string, string> = {}
-  for (const [, name, value] of text.matchAll(/'((?:[^'\\]|\\.)*)':'((?:[^'\\]|\\.)*)'/g)) {
+  for (const [, name, value] of text.matchAll(/'((?:[^'\\]|\\.)*)':'((?:[^'\\]|\\.)*)'/gs)) {
     values[unescaped(name)] = unescaped(value)
   }
   return values
 }
 
+const ESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', 0: '\0' }
+
 function unescaped(text: string): string {
-  return text.replace(/\\(.)/g, '$1')
+  return text.replace(/\\(.)/gs, (_all, char: string) => ESCAPED[char] ?? char)
 }
 
 function time(us: number): string {

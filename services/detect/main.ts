@@ -17,7 +17,7 @@ import type { Rule } from './rule.js'
 import { RULES_FOLDER, readRules } from './rules.js'
 
 function rulesOf({ rulesFolder, parametersFile }: DetectConfig): { rules: Rule[]; parameters: RuleParameters } {
-  const rules = [RULES_FOLDER, ...(rulesFolder === '' ? [] : [rulesFolder])].flatMap((folder) => readRules(folder))
+  const rules = readRules(RULES_FOLDER, ...(rulesFolder === '' ? [] : [rulesFolder]))
   const parameters = parametersFile === '' ? {} : readParameters(readTextFile(parametersFile), parametersFile, rules)
   return { rules, parameters }
 }

@@ -42,6 +42,12 @@ test('a rule that cannot be read is refused with its name and the reason', () =>
   refused(GOOD.replace('suppress', 'silence'), /cannot read "silence: 30m"; known: severity/)
   refused(GOOD.replace('SELECT {z:Float64}', 'SELECT 1'), /does not use \{z:Float64\}/)
   refused(GOOD, /lower-case words/, '../x')
+  refused(GOOD.replace('every: 1m', 'every: 0s'), /"every" must be longer than nothing/)
+  refused(GOOD.replace('Float64 4.5:', 'Float64 4.5.6:'), /4\.5\.6, of the parameter z, is no number/)
+})
+
+test('a rule of one’s own may not have the name of another: one of the two would never look', () => {
+  assert.throws(() => readRules(RULES_FOLDER, RULES_FOLDER), { code: 'BAD_RULE', message: /two rules with the name/ })
 })
 
 test('every rule that comes with klartext can be read and has both fixtures', () => {

@@ -60,6 +60,7 @@ export function parseRule(name: string, text: string): Rule {
     const parameter = /^param (\w+) (\w+) (-?[\d.]+): (.+)$/.exec(line)
     if (parameter !== null) {
       const [, key, type, value, meaning] = parameter
+      if (Number.isNaN(Number(value))) throw bad(`${value}, of the parameter ${key}, is no number`)
       parameters.push({ name: key, type, value: Number(value), meaning })
       continue
     }
@@ -74,6 +75,8 @@ export function parseRule(name: string, text: string): Rule {
     if (match === null) throw bad(`"${key}" must be a span such as 30s, 5m, 1h`)
     return Number(match[1]) * UNIT_US[match[2]]
   }
+  const everyUs = span('every')
+  if (everyUs === 0) throw bad('"every" must be longer than nothing')
   for (const { name: key, type } of parameters) {
     if (!text.includes(`{${key}:${type}}`)) throw bad(`the statement does not use {${key}:${type}}`)
   }
@@ -83,7 +86,7 @@ export function parseRule(name: string, text: string): Rule {
     description: title[2],
     severity,
     attack: values.get('attack') ?? '',
-    everyUs: span('every'),
+    everyUs,
     looksBackUs: span('looks back'),
     suppressUs: span('suppress'),
     parameters,

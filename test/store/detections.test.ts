@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test'
 import { ChdbStore } from '../../services/adapters/chdb/store.js'
 import type { Finding } from '../../services/core/finding.js'
 import { DetectEngine } from '../../services/detect/engine.js'
+import { parseRule } from '../../services/detect/rule.js'
 import { RULES_FOLDER, readRules } from '../../services/detect/rules.js'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'klartext-detect-'))
@@ -108,4 +109,55 @@ test('the same subject is not told again while its rule keeps quiet, and a pause
   assert.equal(await runs(), before + 5)
   const again = { ...burst, suppressUs: 0 }
   assert.equal((await engine.run(again, UNTIL_US)).length, 1)
+})
+
+/** As many subjects as `n` says, from `first` on. */
+const counting = parseRule(
+  'counting',
+  `-- Counting: for tests.
+-- severity: low
+-- every: 1m
+-- looks back: 1h
+-- suppress: 1h
+-- param n UInt32 1: subjects
+SELECT concat('s', toString(number)) AS subject, 1. AS score, 'seen' AS summary, [toUInt64(number)] AS evidence,
+  map('text', 'a\nb\tc\\\\d''e') AS attrs FROM numbers({n:UInt32})`,
+)
+const counted = (n: number, of: Pick<ChdbStore, 'query' | 'insert'>, onTold: (subjects: string[]) => void = () => {}) =>
+  new DetectEngine({
+    store: of as ChdbStore,
+    rules: [counting],
+    nowUs: () => nowUs,
+    parameters: { counting: { n } },
+    onFindings: async (_rule, _untilUs, findings) => onTold(findings.map(({ subject }) => subject)),
+  })
+
+test('two runs at once that have seen different flows tell the same: what was stored', async () => {
+  let asked = 0
+  // The second has looked before the first had stored anything.
+  const early = {
+    insert: store.insert.bind(store),
+    query: async (sql: string, format: string, parameters?: Readonly<Record<string, unknown>>) =>
+      sql.includes('FROM klartext.findings FINAL') && asked++ === 0
+        ? Buffer.alloc(0)
+        : store.query(sql, format, parameters),
+  }
+  const tellings: string[][] = []
+  await counted(1, store, (subjects) => tellings.push(subjects)).run(counting, UNTIL_US)
+  await counted(2, early, (subjects) => tellings.push(subjects)).run(counting, UNTIL_US)
+  assert.deepEqual(tellings, [['s0'], ['s0']])
+  const [{ attrs }] = await counted(1, store).run(counting, UNTIL_US)
+  assert.deepEqual(attrs, { text: "a\nb\tc\\d'e" })
+})
+
+test('what is not told again takes no place among the findings of a run', async () => {
+  const later = UNTIL_US + 60e6
+  const before = Array.from({ length: 1000 }, (_, i) => i)
+  await store.insert(
+    'findings',
+    before.map((i) => ({ ...told[0], ts: UNTIL_US, uid: `c${i}`, rule: 'counting', subject: `s${i}` })),
+    'counting/before',
+  )
+  const findings = await counted(1003, store).run(counting, later)
+  assert.deepEqual(findings.map(({ subject }) => subject).sort(), ['s1000', 's1001', 's1002'])
 })
