@@ -5,7 +5,6 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { KlartextError, NewerSchemaError } from '../core/errors.js'
-import type { Clock } from '../core/ports/clock.js'
 import type { PodDirectory } from '../core/ports/pods.js'
 import type { LogPiece, SegmentLog } from '../core/ports/segment_log.js'
 import type { Store } from '../core/ports/store.js'
@@ -19,15 +18,15 @@ import type { FlowPolicy } from '../decode/policy.js'
 import { Block } from './block.js'
 import { RowFilter } from './filter.js'
 import type { ReplayMetrics } from './metrics.js'
+import { aborted, isRetryable, type Patience, patiently, pause, RETRY_MS_MAX, RETRY_MS_MIN } from './patience.js'
 import { PipelineState } from './pipeline_state.js'
 import type { Replay, ReplayRegistry } from './registry.js'
 import { replayTables } from './request.js'
 
-export interface PartReplayOptions {
+export interface PartReplayOptions extends Patience {
   readonly store: Store
   readonly registry: ReplayRegistry
   readonly log: SegmentLog
-  readonly clock: Clock
   readonly protocols: readonly Protocol[]
   readonly policy: FlowPolicy
   readonly pods: PodDirectory | null
@@ -36,12 +35,7 @@ export interface PartReplayOptions {
   readonly metrics: ReplayMetrics
   /** Between two checkpoints; each holds all open connections. */
   readonly checkpointUs: number
-  /** Told what went wrong and is tried again. */
-  readonly onRetry?: (error: unknown) => void
 }
-
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 5_000
 
 export class PartReplay {
   readonly #options: PartReplayOptions
@@ -111,11 +105,11 @@ export class PartReplay {
   static async run(options: PartReplayOptions, replay: Replay, part: ReplayPart, signal: AbortSignal): Promise<void> {
     const { registry, log } = options
     const { id, generation } = replay
-    const patiently = <T>(call: () => Promise<T>) => retrying(options, signal, call)
-    let row = await patiently(() => registry.part(id, generation, part.part))
+    const wait = <T>(call: () => Promise<T>) => patiently(options, signal, call)
+    let row = await wait(() => registry.part(id, generation, part.part))
     if (row === null) {
-      const kept = await patiently(() => log.kept(part))
-      row = await patiently(() => registry.beginPart(firstRow(replay, kept, options.clock.nowUs())))
+      const kept = await wait(() => log.kept(part))
+      row = await wait(() => registry.beginPart(firstRow(replay, kept, options.clock.nowUs())))
     }
     if (row.done === 1) return
     await new PartReplay(options, replay, part, row, signal).#run()
@@ -152,7 +146,7 @@ export class PartReplay {
         this.#row.next = this.#row.stop
       } catch (error) {
         // Those of the store were waited out where they may be.
-        if ((error as { retryable?: boolean }).retryable !== true) throw expired(error, this.#replay)
+        if (!isRetryable(error)) throw expired(error, this.#replay)
         this.#options.onRetry?.(error)
         if (this.#row.next > before) pauseMs = RETRY_MS_MIN
         await pause(this.#options.clock, pauseMs, this.#signal)
@@ -245,7 +239,7 @@ export class PartReplay {
   }
 
   #patiently<T>(call: () => Promise<T>): Promise<T> {
-    return retrying(this.#options, this.#signal, call)
+    return patiently(this.#options, this.#signal, call)
   }
 
   #check(): void {
@@ -277,34 +271,6 @@ function firstRow({ id, generation }: Replay, part: ReplayPart, nowUs: number): 
     busy_us: 0,
     checkpoint: '',
   }
-}
-
-/** Store and log may be away for a while. */
-async function retrying<T>(
-  { clock, onRetry }: PartReplayOptions,
-  signal: AbortSignal,
-  call: () => Promise<T>,
-): Promise<T> {
-  for (let pauseMs = RETRY_MS_MIN; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
-    if (signal.aborted) throw aborted()
-    try {
-      return await call()
-    } catch (error) {
-      if ((error as { retryable?: boolean }).retryable !== true) throw error
-      onRetry?.(error)
-      await pause(clock, pauseMs, signal)
-    }
-  }
-}
-
-/** Ends early where it is aborted. */
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  await clock.sleep(ms, signal).catch(() => {})
-  if (signal.aborted) throw aborted()
-}
-
-function aborted(): KlartextError {
-  return new KlartextError('ABORTED', 'the replay was stopped')
 }
 
 /** The beginning was frozen with the rest: what has gone since then would make other blocks of the same numbers. */

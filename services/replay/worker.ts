@@ -16,6 +16,7 @@ import type { FlowPolicy } from '../decode/policy.js'
 import { parseJobName } from './job_name.js'
 import { ReplayMetrics } from './metrics.js'
 import { PartReplay, type PartReplayOptions } from './part_replay.js'
+import { type Patience, patiently } from './patience.js'
 import { type Replay, ReplayRegistry } from './registry.js'
 import { enqueue } from './submit.js'
 
@@ -51,7 +52,6 @@ export const REPLAY_QUEUE = 'klartext-replay'
 const LOOK_MS = 10_000
 const CANCEL_MS = 1_000
 const CHECKPOINT_US = 2e6
-const RETRY_MS = 1_000
 
 export class ReplayWorker {
   readonly #options: ReplayWorkerOptions
@@ -116,7 +116,8 @@ export class ReplayWorker {
   async #run(name: string, stop: AbortSignal): Promise<void> {
     const job = parseJobName(name)
     if (job === null) return
-    const replay = await this.#find(job.id, stop)
+    const patience = { clock: this.#options.clock, onRetry: (error: unknown) => this.#report(error) }
+    const replay = await patiently(patience, stop, () => this.registry.find(job.id))
     const part = replay?.parts.find((each) => each.part === job.part)
     if (replay === null || part === undefined || !this.#takes(replay) || replay.generation !== job.generation) return
     const cancel = new AbortController()
@@ -127,7 +128,8 @@ export class ReplayWorker {
     this.metrics.running = this.#running.size
     try {
       if (replay.request.decoderVersion !== DECODER_VERSION) throw otherDecoder(replay)
-      await PartReplay.run(await this.#partOptions(replay), replay, part, signal)
+      const pods = await patiently(patience, signal, async () => this.#options.pods?.(replay.request) ?? null)
+      await PartReplay.run({ ...this.#partOptions(replay), ...patience, pods }, replay, part, signal)
       this.metrics.finished += 1
       await this.#settle(replay)
     } catch (error) {
@@ -140,32 +142,17 @@ export class ReplayWorker {
     }
   }
 
-  async #partOptions({ request }: Replay): Promise<PartReplayOptions> {
-    const { store, clock, protocols, policy, log, pods } = this.#options
+  #partOptions({ request }: Replay): Omit<PartReplayOptions, keyof Patience | 'pods'> {
+    const { store, protocols, policy, log } = this.#options
     return {
       store,
       registry: this.registry,
       log: log(request),
-      clock,
       protocols,
       policy,
-      pods: pods === undefined ? null : await pods(request),
       namesWaitUs: this.#options.namesWaitUs ?? NAMES_WAIT_MS * 1000,
       metrics: this.metrics,
       checkpointUs: this.#options.checkpointUs ?? CHECKPOINT_US,
-      onRetry: (error: unknown) => this.#report(error),
-    }
-  }
-
-  async #find(id: string, stop: AbortSignal): Promise<Replay | null> {
-    for (;;) {
-      try {
-        return await this.registry.find(id)
-      } catch (error) {
-        if (!isRetryable(error) || stop.aborted) throw error
-        this.#report(error)
-        await this.#options.clock.sleep(RETRY_MS, stop).catch(() => {})
-      }
     }
   }
 
@@ -214,10 +201,6 @@ export class ReplayWorker {
 
 function isOpen(replay: Replay | null, generation: number): boolean {
   return replay !== null && replay.state === 'open' && replay.generation === generation
-}
-
-function isRetryable(error: unknown): boolean {
-  return (error as { retryable?: boolean }).retryable === true
 }
 
 function otherDecoder({ id, request }: Replay): KlartextError {

@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { LocalJobs } from '../../services/adapters/memory/local_jobs.js'
 import { PodTable } from '../../services/adapters/memory/pod_table.js'
 import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
+import { KlartextError } from '../../services/core/errors.js'
 import type { Flow } from '../../services/core/flow.js'
 import { createTopics } from '../../services/core/topics.js'
 import { NAMES_WAIT_MS } from '../../services/decode/names.js'
@@ -70,6 +71,7 @@ test('a window of two restless clusters, replayed: every end is named as it was 
   const log = new BusSegmentLog(run.bus)
   const queue = new LocalJobs((name, error) => errors.push(`${name}: ${String(error)}`))
   const registry = new ReplayRegistry(store, SYSTEM_CLOCK)
+  let away = 2
   const worker = new ReplayWorker({
     store,
     queue,
@@ -78,9 +80,11 @@ test('a window of two restless clusters, replayed: every end is named as it was 
     policy: policy(),
     takes: () => true,
     log: () => log,
-    // All of klartext.pods is there: nothing is waited for.
-    pods: ({ fromUs, toUs, leadUs, trailUs }) =>
-      PodFeed.past({ bus: run.bus, clock: run.clock, pods: new PodTable() }, fromUs - leadUs, toUs + trailUs),
+    // All of klartext.pods is there: nothing is waited for, but for a bus that is away when the replay begins.
+    pods: async ({ fromUs, toUs, leadUs, trailUs }) => {
+      if (away-- > 0) throw new KlartextError('BUS_UNREACHABLE', 'no Kafka answers', { retryable: true })
+      return PodFeed.past({ bus: run.bus, clock: run.clock, pods: new PodTable() }, fromUs - leadUs, toUs + trailUs)
+    },
     namesWaitUs: NAMES_WAIT_MS * 1000,
     checkpointUs: 0,
     lookMs: 200,
