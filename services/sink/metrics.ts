@@ -16,11 +16,11 @@ export class SinkMetrics {
   unreadable = 0
   /** Messages that were gone before they were read. */
   expired = 0
+  /** Messages of which nobody knows whether they were stored, and which were not stored for that. */
+  inDoubt = 0
   fenced = 0
   failures = 0
   pauses = 0
-  /** Time spent in inserts, all partitions. */
-  insertMs = 0
   readonly blockRows = new Histogram([10, 100, 1_000, 5_000, 10_000, 50_000, 100_000])
   readonly blockBytes = new Histogram([10_000, 100_000, 1_000_000, 10_000_000, 64_000_000])
   readonly insertSeconds = new Histogram([0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60])
@@ -55,6 +55,7 @@ export function sinkMetrics(sink: Sink, lag: LagSampler): MetricFamily[] {
     counter('klartext_sink_lost_messages_total', 'Messages that gave no rows.', [
       [{ reason: 'unreadable' }, metrics.unreadable],
       [{ reason: 'expired' }, metrics.expired],
+      [{ reason: 'in_doubt' }, metrics.inDoubt],
     ]),
     gauge('klartext_sink_waiting_rows', 'Rows that are gathered or on their way.', sink.waitingRows),
     gauge('klartext_sink_store_up', '0 while inserts fail.', sink.trouble === null ? 1 : 0),

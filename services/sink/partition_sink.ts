@@ -27,7 +27,8 @@ export interface PartitionSinkOptions {
   /** Part of every token: another one where offsets may begin anew. */
   readonly epoch: string
   readonly metrics: SinkMetrics
-  readonly onRetry?: (error: KlartextError) => void
+  /** Told what went wrong and is tried again, and of what is passed over. */
+  readonly onError?: (error: KlartextError) => void
 }
 
 const RETRY_MS_MIN = 100
@@ -137,9 +138,9 @@ export class PartitionSink {
 
   push(record: BusRecord, nowMs: number): void {
     if (record.offset < this.#expected || this.#abandoned || this.#blocked !== null) return
+    if (this.#isIntentLost(record)) this.#passOver(record)
+    if (record.offset < this.#expected) return
     const replay = this.#replay
-    if (replay !== null && this.#block.first < 0n && record.offset !== this.#expected) this.#lostIntent(replay)
-    if (replay !== null && record.offset > replay.last) this.#lostIntent(replay)
     const row = this.#row(record)
     if (this.#blocked !== null) return
     this.#expected = record.offset + 1n
@@ -170,12 +171,27 @@ export class PartitionSink {
     }
   }
 
-  #lostIntent(intent: Intent): never {
+  /** Retention has removed the beginning of the block that must come out just so. */
+  #isIntentLost({ offset }: BusRecord): boolean {
+    if (this.#replay === null) return false
+    return offset > this.#replay.last || (this.#block.first < 0n && offset !== this.#expected)
+  }
+
+  /**
+   * Whether that block was stored nobody knows any more. What is left of it is not stored: it might be there twice. It is
+   * counted, and what comes behind it goes on.
+   */
+  #passOver({ offset }: BusRecord): void {
+    const { last } = this.#replay as Intent
     const { topic, partition } = this.#input
-    const range = `${this.#expected} to ${intent.last}`
-    throw new KlartextError(
-      'INTENT_LOST',
-      `${topic}/${partition}: the block in hand, ${range}, is not in the log any more`,
+    const block = `${topic}/${partition}: of the block that was on its way, ${this.#expected} to ${last}`
+    this.#replay = null
+    this.#block = new Block()
+    this.#expected = last + 1n
+    const left = offset > last ? 0 : Number(last - offset + 1n)
+    this.#options.metrics.inDoubt += left
+    this.#options.onError?.(
+      new KlartextError('INTENT_LOST', `${block}, the log has lost the beginning; ${left} messages are passed over`),
     )
   }
 
@@ -234,7 +250,6 @@ export class PartitionSink {
           token,
         )
         const tookMs = (clock.nowUs() - begunUs) / 1000
-        metrics.insertMs += tookMs
         metrics.insertSeconds.observe(tookMs / 1000)
         this.#trouble = null
         return
@@ -242,7 +257,7 @@ export class PartitionSink {
         if (!(error instanceof KlartextError) || !error.retryable) throw error
         metrics.retries += 1
         this.#trouble = error
-        this.#options.onRetry?.(error)
+        this.#options.onError?.(error)
         await clock.sleep(pauseMs)
       }
     }

@@ -14,7 +14,7 @@ export interface SinkOptions {
   readonly group: string
   readonly epoch: string
   readonly limits?: Partial<BlockLimits>
-  /** Told what went wrong and is tried again. */
+  /** Told what went wrong and is tried again, or passed over. */
   readonly onError?: (error: unknown) => void
   /** Told whenever the loop has come on: a sink that is silent for long hangs. */
   readonly onProgress?: () => void
@@ -139,7 +139,7 @@ export class Sink {
         epoch,
         limits: this.#limits,
         metrics: this.metrics,
-        ...(onError === undefined ? {} : { onRetry: onError }),
+        ...(onError === undefined ? {} : { onError }),
       }
       this.#partitions.set(key, await PartitionSink.take(options, target, partition))
     } catch (error) {
@@ -294,7 +294,7 @@ export class Sink {
   /** Rows that are gathered or on their way to the store. */
   get waitingRows(): number {
     let rows = 0
-    for (const sink of this.#partitions.values()) rows += sink.waitingRows
+    for (const sink of this.#partitions.values()) rows += sink.heldRows
     return rows
   }
 }
