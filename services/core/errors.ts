@@ -23,11 +23,19 @@ export class UsageError extends KlartextError {
   }
 }
 
+/** So many versions to come are believed to be such. */
+const NEWER_MAX = 9
+
 /**
  * What a newer klartext has written: not broken, and not to be passed over. Whoever meets it waits there until a newer one
  * takes its place.
  */
 export class NewerSchemaError extends KlartextError {
+  /** Throws it where `found` is one of the next versions; what lies beyond them is some other message. */
+  static check(what: string, found: number, known: number): void {
+    if (found > known && found <= known + NEWER_MAX) throw new NewerSchemaError(what, found, known)
+  }
+
   constructor(what: string, found: number, known: number) {
     super('SCHEMA_NEWER', `${what} ${found}, this klartext knows up to ${known}: update it first`)
   }

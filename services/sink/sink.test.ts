@@ -151,6 +151,19 @@ test('a message of a newer klartext ends its partition here: nothing behind it i
   assert.equal((await reader.committed({ topic: TOPICS.flows, partition: 0 })).offset, 1n)
 })
 
+test('so does a row of a connection or of coverage', async () => {
+  for (const topic of [TOPICS.connections, TOPICS.coverage]) {
+    const { bus, join, producer } = await world()
+    await producer.send(topic, 0, [{ key: null, value: Buffer.from('{"schema_version":2,"ts":1}') }])
+    const sink = await join()
+    await sink.drain()
+    assert.equal(sink.metrics.unreadable, 0)
+    assert.match(sink.notReady ?? '', /schema 2, this klartext knows up to 1: update it first$/)
+    const reader = await bus.consumer('sink')
+    assert.equal((await reader.committed({ topic, partition: 0 })).offset, -1n)
+  }
+})
+
 test('an intent whose block has lost its beginning is passed over and counted: no row twice, and what follows goes on', async () => {
   for (const [kept, inDoubt] of [
     [2n, 1],

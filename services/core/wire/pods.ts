@@ -13,8 +13,6 @@ export const POD_SCHEMA_ID = 3
 export const POD_SCHEMA_TEXT: string = readFileSync(join(REPO_ROOT, 'schemas/avro/pod.avsc'), 'utf8')
 
 const FRAME_BYTES = 5
-/** So many to come are believed to be schemas; beyond them it is some other message. */
-const NEWER_SCHEMAS_MAX = 9
 const FRAME = Buffer.from([0, 0, 0, 0, POD_SCHEMA_ID])
 const KINDS: ReadonlySet<string> = new Set<IdentityKind>(['pod', 'service', 'node', 'namespace'])
 const CLUSTER = 'cluster'
@@ -108,9 +106,7 @@ export function decodePodRecord(bytes: Buffer): PodRecord {
   if (bytes.length < FRAME_BYTES || bytes[0] !== 0)
     throw new KlartextError('BAD_POD', 'a pod message has no schema frame')
   const id = bytes.readInt32BE(1)
-  if (id > POD_SCHEMA_ID && id <= POD_SCHEMA_ID + NEWER_SCHEMAS_MAX) {
-    throw new NewerSchemaError('a pod message has schema', id, POD_SCHEMA_ID)
-  }
+  NewerSchemaError.check('a pod message has schema', id, POD_SCHEMA_ID)
   if (id !== POD_SCHEMA_ID) {
     throw new KlartextError('BAD_POD', `a pod message has schema ${id}, this reader knows ${POD_SCHEMA_ID}`)
   }
