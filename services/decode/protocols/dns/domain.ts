@@ -1,5 +1,5 @@
 /** The registered domain of a name: what belongs to one owner, by the public suffix list. */
-import { getDomain } from 'tldts'
+import { registeredDomainOf } from '../../../core/public_suffix.js'
 
 const CACHE_MAX = 8192
 const cache = new Map<string, string>()
@@ -20,5 +20,5 @@ function find(name: string): string {
   if (name.endsWith('.ip6.arpa')) return 'ip6.arpa'
   if (name.endsWith('.cluster.local')) return 'cluster.local'
   if (name.endsWith('.local')) return 'local'
-  return getDomain(name, { extractHostname: false, validateHostname: false }) ?? name
+  return registeredDomainOf(name) ?? name
 }

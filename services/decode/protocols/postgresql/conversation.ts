@@ -330,6 +330,16 @@ export class Conversation {
     return op !== null && this.#failing === null && (op.kind === ops.QUERY || op.kind === ops.EXECUTE)
   }
 
+  /** Are rows certainly its? */
+  get awaitsRows(): boolean {
+    return !this.#dark && this.answers
+  }
+
+  /** A message that belongs to the first operation came then. */
+  answeredAt(timeUs: number): void {
+    this.#answeredUs = timeUs
+  }
+
   /** The first operation has its whole answer. A query has it with ReadyForQuery only. */
   executed(): void {
     const op = this.queue.first

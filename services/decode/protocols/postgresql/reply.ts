@@ -67,11 +67,6 @@ export class Reply {
     return this.error !== null && (this.error.severity === 'FATAL' || this.error.severity === 'PANIC')
   }
 
-  row(size: number, columns: number): void {
-    this.rows += 1
-    this.bytes += Math.max(0, size - 2 - 4 * columns)
-  }
-
   /** CommandComplete: `SELECT 5`, `INSERT 0 1`, `CREATE TABLE`. */
   readComplete(bytes: Buffer, from: number, to: number): void {
     if (!isLastTag(bytes, from, to)) {

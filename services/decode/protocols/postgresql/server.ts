@@ -31,8 +31,10 @@ export class ServerSide {
     if (this.#skip > 0) {
       const size = Math.min(this.#skip, end - pos)
       this.#skip -= size
-      return size
+      return size + this.#rows(input, pos + size)
     }
+    const rows = this.#rows(input, pos)
+    if (rows > 0) return rows
     this.#ended = input.ended
     const first = conversation.first
     if (first !== null && conversation.counted && (first.kind === ops.SSL || first.kind === ops.GSSENC)) {
@@ -62,6 +64,40 @@ export class ServerSide {
     }
     this.#skip = total - shown
     return shown
+  }
+
+  /**
+   * Rows, or copied data, as they follow each other from `from` on: most of what a large result is, and nothing of it but its
+   * size is told. Answers their bytes; of the last one what is not here yet is passed over.
+   */
+  #rows(input: Cursor, from: number): number {
+    const { bytes, end } = input
+    const type = from < end ? bytes[from] : 0
+    if ((type !== m.DATA_ROW && type !== m.COPY_DATA) || !this.#conversation.awaitsRows) return 0
+    const head = windowOf(type)
+    let at = from
+    let last = from
+    let count = 0
+    let sizes = 0
+    while (at + head <= end && bytes[at] === type) {
+      const length = m.int32(bytes, at + 1)
+      if (!m.lengthFits(true, type, length)) break
+      sizes += type === m.DATA_ROW ? rowBytes(length, m.int16(bytes, at + m.HEADER_BYTES)) : length - 4
+      count += 1
+      last = at
+      at += 1 + length
+    }
+    if (count === 0) return 0
+    const { reply } = this.#conversation
+    const to = Math.min(at, end)
+    this.#starts(input.timeUs(from))
+    this.#conversation.answeredAt(input.timeUs(last))
+    if (type === m.DATA_ROW) reply.rows += count
+    else reply.copyRows = Math.max(reply.copyRows, 0) + count
+    reply.bytes += sizes
+    reply.endUs = input.timeUs(to - 1)
+    this.#skip = at - to
+    return to - from
   }
 
   /** One byte may be the answer to a request for encryption that is still to come. */
@@ -189,7 +225,8 @@ export class ServerSide {
     const { reply } = this.#conversation
     switch (type) {
       case m.DATA_ROW:
-        reply.row(length - 4, to - body >= 2 ? m.int16(bytes, body) : 0)
+        reply.rows += 1
+        reply.bytes += rowBytes(length, to - body >= 2 ? m.int16(bytes, body) : 0)
         break
       case m.COMMAND_COMPLETE:
         if (cut) reply.completed += 1
@@ -345,6 +382,11 @@ const AUTH_NAMES: Readonly<Record<number, string>> = {
   5: 'md5',
   7: 'gss',
   9: 'sspi',
+}
+
+/** What the values of a row take, by its length and their number. */
+function rowBytes(length: number, columns: number): number {
+  return Math.max(0, length - 6 - 4 * columns)
 }
 
 function windowOf(type: number): number {
