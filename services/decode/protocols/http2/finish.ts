@@ -17,8 +17,11 @@ const CANCEL = 8
 /** A client that gives up at its deadline does so then; what it sent of the time is what was left of it when it sent it. */
 const DEADLINE_SHARE = 0.98
 
-/** `brokenBy`: the code that a stream or its connection was broken off with; -1 = it was not. */
-export function finishExchange(stream: Stream, brokenBy: number): void {
+/**
+ * `brokenBy`: the code that a stream or its connection was broken off with; -1 = it was not. `amongCalls`: the connection
+ * carried nothing but calls so far.
+ */
+export function finishExchange(stream: Stream, brokenBy: number, amongCalls: boolean): void {
   const { exchange, request, response, said } = stream
   if (!request.headed || !response.headed) exchange.complete = false
   attr(exchange, 'http2.stream_id', String(stream.id))
@@ -28,7 +31,7 @@ export function finishExchange(stream: Stream, brokenBy: number): void {
     if (said.pushed !== '') attr(exchange, 'http2.pushed', said.pushed)
     if (said.interimCodes !== '') attr(exchange, 'http.response.interim_status_codes', said.interimCodes)
   }
-  if (stream.looksLikeGrpc) exchange.protocol = 'grpc'
+  if (exchange.protocol !== 'grpc' && stream.looksLikeGrpc(amongCalls)) exchange.protocol = 'grpc'
   if (exchange.protocol === 'grpc') finishCall(stream)
   if (brokenBy < 0) return
   exchange.complete = false

@@ -83,3 +83,24 @@ test('what only looks like it stays HTTP/2', () => {
     assert.deepEqual([protocol, statusCode, outcome], ['http2', 200, 'ok'], what)
   }
 })
+
+test('where everything before was a call, what says nothing of its type is one; one other exchange ends that', () => {
+  const call = [':method', 'POST', ':path', '/a.B/C', 'content-type', 'application/grpc']
+  const called = (peer: Http2Peer, stream: number): void => {
+    const pairs = call.flatMap((name, i) => (i % 2 === 0 ? [literal(name, call[i + 1])] : []))
+    peer.say(TO_SERVER, headers(stream, Buffer.concat(pairs)))
+    peer.say(TO_CLIENT, headers(stream, fields([':status', '200'], ['grpc-status', '0'])))
+  }
+  for (const mixed of [false, true]) {
+    const peer = new Http2Peer()
+    called(peer, 1)
+    if (mixed) {
+      peer.say(TO_SERVER, get(3, '/page'))
+      peer.say(TO_CLIENT, answer(3))
+    }
+    peer.lose(TO_CLIENT, 0, headers(5, Buffer.concat([OK, UNSEEN])))
+    peer.decoder.close('closed', peer.timeUs)
+    const { protocol, statusCode, outcome } = peer.exchanges[peer.exchanges.length - 1]
+    assert.deepEqual([protocol, statusCode, outcome], mixed ? ['http2', 200, 'ok'] : ['grpc', 0, 'unknown'])
+  }
+})

@@ -91,11 +91,14 @@ export class Stream {
   /**
    * Its types are not known, and yet it can be nothing else: messages with their lengths in front from first byte to last, the
    * answer's with trailers behind them. Of a call that sends nothing back the request's messages have to do. One that was
-   * reset has to have messages in both directions.
+   * reset has to have messages in both directions. `amongCalls`: whatever else the connection carried were calls; then nothing
+   * may speak against it.
    */
-  get looksLikeGrpc(): boolean {
+  looksLikeGrpc(amongCalls: boolean): boolean {
     const { exchange, request, response } = this
-    if (!this.mayBeGrpc || !response.headed || !isCallPath(exchange.resource)) return false
+    if (!this.mayBeGrpc || !isCallPath(exchange.resource)) return false
+    if (amongCalls) return request.grpc?.isPlausible !== false && response.grpc?.isPlausible !== false
+    if (!response.headed) return false
     if (!response.ended) return request.grpc?.isBegun === true && response.grpc?.isBegun === true
     if (request.headed && request.grpc?.isWhole !== true) return false
     const answered = exchange.respBytes > 0

@@ -45,6 +45,9 @@ export class Streams {
   /** A request whose end was not seen is not waited for any more: its trailers may still come. */
   #leftOpen = false
   readonly #goAway = new GoAway()
+  /** Calls of gRPC were among the exchanges so far; and others, that certainly were none. */
+  #hadCalls = false
+  #hadOthers = false
 
   constructor(out: ExchangeSink) {
     this.#out = out
@@ -313,7 +316,9 @@ export class Streams {
       stream.note('http2.refused_by_goaway')
       stream.moved(TO_CLIENT, this.#goAway.lastUs)
     }
-    finishExchange(stream, brokenBy)
+    finishExchange(stream, brokenBy, this.#hadCalls && !this.#hadOthers)
+    if (exchange.protocol === 'grpc') this.#hadCalls = true
+    else if (!stream.mayBeGrpc) this.#hadOthers = true
     this.#out.exchange(exchange)
   }
 
@@ -339,7 +344,7 @@ export class Streams {
   save(out: StateWriter, texts: TextWriter): void {
     for (const value of [this.#lowest, this.#highest, this.newest, this.#hinted]) out.number(value)
     this.#goAway.save(out)
-    out.u8((this.#missed ? 1 : 0) | (this.#leftOpen ? 2 : 0))
+    out.u8((this.#missed ? 1 : 0) | (this.#leftOpen ? 2 : 0) | (this.#hadCalls ? 4 : 0) | (this.#hadOthers ? 8 : 0))
     out.u32(this.#open.size)
     for (const stream of this.#open.values()) stream.save(out, texts)
     this.#resets.save(out)
@@ -354,6 +359,8 @@ export class Streams {
     const bits = state.u8()
     this.#missed = (bits & 1) !== 0
     this.#leftOpen = (bits & 2) !== 0
+    this.#hadCalls = (bits & 4) !== 0
+    this.#hadOthers = (bits & 8) !== 0
     this.#open.clear()
     this.#chars = 0
     this.#waiting = 0
