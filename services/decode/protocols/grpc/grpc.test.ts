@@ -116,7 +116,8 @@ test('statuses, messages, deadlines', () => {
     'server_error',
   ])
   assert.deepEqual([1, 16, 17].map(statusName), ['CANCELLED', 'UNAUTHENTICATED', 'STATUS_17'])
-  assert.deepEqual(['a%20b', '100%', '%C3%B6', '%ff'].map(readMessage), ['a b', '100%', 'ö', '%ff'])
+  const encoded = ['a%20b', '100%', '%C3%B6', '%ff', 'b%C3%B6se%0A%20message%20%', '50%25 %zz%20%']
+  assert.deepEqual(encoded.map(readMessage), ['a b', '100%', 'ö', '%ff', 'böse\n message %', '50% %zz %'])
   assert.deepEqual(
     ['1H', '2M', '3S', '4m', '5u', '1000n', '5', 'S', '123456789S'].map(readTimeoutUs),
     [3_600_000_000, 120_000_000, 3_000_000, 4000, 5, 1, 0, 0, 0],

@@ -42,13 +42,19 @@ export function outcomeOfStatus(status: number): Outcome {
   return CLIENT_ERRORS.has(status) ? 'client_error' : 'server_error'
 }
 
-/** A grpc-message field: percent-encoded UTF-8; what is not stays as it is. */
+/**
+ * A grpc-message field: percent-encoded UTF-8. What is not valid stays as it is, the rest is decoded, as the protocol wants
+ * it: tonic leaves a percent sign as one.
+ */
 export function readMessage(text: string): string {
-  if (!text.includes('%')) return text
+  return text.includes('%') ? text.replace(/(?:%[0-9A-Fa-f]{2})+/g, decoded) : text
+}
+
+function decoded(run: string): string {
   try {
-    return decodeURIComponent(text)
+    return decodeURIComponent(run)
   } catch {
-    return text
+    return run
   }
 }
 
