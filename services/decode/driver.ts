@@ -138,6 +138,7 @@ export class Driver {
       half.broken = false
       half.refused = false
       half.claimed = false
+      half.undecided = false
       half.probes = 0
     }
   }
@@ -165,6 +166,7 @@ export class Driver {
 
   #gap(connection: Connection, half: Half, size: number, timeUs: number): void {
     if (half.claimed && this.#probing(connection)) this.#probe(connection, half, true)
+    half.undecided = false
     this.#flush(connection, half)
     const left = half.cursor.length
     this.#skip(half, left, 'cut')
@@ -182,6 +184,10 @@ export class Driver {
 
   #end(connection: Connection, half: Half, timeUs: number): void {
     if (connection.stage === 'probing' && half.cursor.length > 0) this.#probe(connection, half)
+    if (!half.undecided) this.#saidAll(connection, half, timeUs)
+  }
+
+  #saidAll(connection: Connection, half: Half, timeUs: number): void {
     this.#flush(connection, half)
     this.#skip(half, half.cursor.length, 'cut')
     half.settle()
@@ -193,6 +199,8 @@ export class Driver {
   #probe(connection: Connection, half: Half, final = false): void {
     const { cursor } = half
     half.claimed = false
+    if (half.undecided && this.#answerDecides(connection, half)) return
+    half.undecided = false
     if (half.refused) return this.#skip(half, cursor.length, 'unrecognised')
     const last = cursor.length >= limits.PROBE_BYTES_MAX || half.ended || cursor.ended
     const found = this.#detect(connection, half, last || final)
@@ -201,12 +209,23 @@ export class Driver {
       half.claimed = found.kind === 'weak'
       return
     }
+    half.undecided = found.kind === 'undecided' && !final && this.#answerDecides(connection, half)
+    if (half.undecided) return
     this.#skip(half, cursor.length, 'unrecognised')
     half.broken = true
     half.probes += 1
     // A direction seen from its beginning starts with a message; one joined mid-way may reach one later.
     half.refused = !cursor.midway || half.probes >= limits.PROBE_SEGMENTS_MAX
-    if (half.refused && connection.other(half).refused) this.#giveUp(connection, 'unknown_protocol')
+    const other = connection.other(half)
+    if (half.refused && other.undecided) this.#probe(connection, other)
+    if (half.refused && other.refused) this.#giveUp(connection, 'unknown_protocol')
+  }
+
+  /** Seen from its beginning, and all that the other end has said, if anything, is still to be judged: with it these bytes may be. */
+  #answerDecides(connection: Connection, half: Half): boolean {
+    const other = connection.other(half)
+    if (connection.info.transport === 'udp' || connection.midstream || half.broken || other.refused) return false
+    return other.passedBytes === other.cursor.length && half.cursor.length <= limits.UNDECIDED_BYTES_MAX
   }
 
   #open(connection: Connection, half: Half, found: Extract<Detection, { kind: 'found' }>): void {
@@ -231,6 +250,10 @@ export class Driver {
     this.#parse(connection, half)
     if (!otherFirst && other.cursor.length > 0) this.#parse(connection, other)
     other.settle()
+    for (const each of [half, other]) {
+      if (each.undecided && each.ended) this.#saidAll(connection, each, connection.lastUs)
+      each.undecided = false
+    }
   }
 
   #parse(connection: Connection, half: Half): void {
@@ -331,6 +354,7 @@ export class Driver {
       if (why === SWITCH) half.broken = half.syncing
       half.syncing = false
       half.refused = false
+      half.undecided = false
       half.probes = 0
       half.cursor.neededBytes = 0
       half.cursor.searchedBytes = 0

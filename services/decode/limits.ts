@@ -2,6 +2,8 @@
 
 /** First bytes of a direction that probes may look at: a request line with a long target fits. */
 export const PROBE_BYTES_MAX = 4096
+/** Bytes of a direction that wait for the answer where they do not tell what they are: a batch of lines piped to Redis. */
+export const UNDECIDED_BYTES_MAX = 64 * 1024
 /** Tries per direction to recognise a connection that was joined mid-way, one per segment: messages start where segments start. */
 export const PROBE_SEGMENTS_MAX = 64
 /** Bytes of one direction that may wait for the rest of a frame. Decoders bound their frames below it. */

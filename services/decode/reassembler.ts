@@ -31,6 +31,8 @@ export class Half {
   refused = false
   /** A protocol claims its first bytes weakly, and another may yet be surer. */
   claimed = false
+  /** No probe could tell what its first bytes are, and they wait for the answer. */
+  undecided = false
   probes = 0
   held: Segment[] = NO_SEGMENTS
   heldBytes = 0
@@ -182,7 +184,7 @@ export class Half {
         (cursor.midway ? 64 : 0) |
         (cursor.waits ? 128 : 0),
     )
-    out.bool(this.claimed)
+    out.u8((this.claimed ? 1 : 0) | (this.undecided ? 2 : 0))
     for (const name of SAVED_NUMBERS) out.number(this[name])
     out.number(cursor.neededBytes)
     out.number(cursor.searchedBytes)
@@ -211,7 +213,9 @@ export class Half {
     cursor.ended = (bits & 32) !== 0
     cursor.midway = (bits & 64) !== 0
     cursor.waits = (bits & 128) !== 0
-    this.claimed = state.bool()
+    const probed = state.u8()
+    this.claimed = (probed & 1) !== 0
+    this.undecided = (probed & 2) !== 0
     for (const name of SAVED_NUMBERS) this[name] = state.number()
     cursor.neededBytes = state.number()
     cursor.searchedBytes = state.number()
