@@ -92,7 +92,7 @@ class DnsDecoder implements Decoder {
   #parseDatagram(input: Cursor): number {
     const { bytes, pos, end } = input
     const message = readMessage(bytes, pos, end)
-    if (message !== null && message.name !== '') {
+    if (message !== null && (message.name !== '' || this.#pairing.awaits(message))) {
       this.#pairing.message(message, end - pos, input.timeUs(pos), message.wellFormed)
     }
     return end - pos
@@ -116,9 +116,10 @@ class DnsDecoder implements Decoder {
       this.#skip[direction] = to - end
     }
     const message = readMessage(bytes, pos + LENGTH_BYTES, Math.min(to, end))
-    if (message === null || (to <= end && message.name === '')) return this.#bad(direction)
+    const answersById = message !== null && message.name === '' && this.#pairing.awaits(message)
+    if (message === null || (to <= end && message.name === '' && !answersById)) return this.#bad(direction)
     // A message that was cut says what its first bytes say.
-    if (message.name !== '') {
+    if (message.name !== '' || answersById) {
       this.#pairing.message(message, length, input.timeUs(pos), to <= end && message.wellFormed)
     }
     return Math.min(to, end) - pos

@@ -47,6 +47,8 @@ function addSections(attrs: Record<string, string>, message: DnsMessage): void {
   if (message.answers !== '') attrs['dns.answers'] = message.answers
   if (message.authorities !== '') attrs['dns.authorities'] = message.authorities
   if (message.additionals !== '') attrs['dns.additionals'] = message.additionals
+  if (message.clientSubnet !== '') attrs['dns.client_subnet'] = message.clientSubnet
+  if (message.extendedError !== '') attrs['dns.extended_error'] = message.extendedError
   if (message.texts !== '') attrs['dns.texts'] = message.texts
 }
 

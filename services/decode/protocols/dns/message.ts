@@ -7,8 +7,9 @@
  *     flags    = QR opcode[4] AA TC RD RA Z AD CD rcode[4]
  */
 
+import { addressToText } from '../../../core/address.js'
 import { read, readName, skipName } from './name_reader.js'
-import { className, isKnownClass, isKnownOpcode, isKnownType, QUERY, typeName, UPDATE } from './names.js'
+import { className, isKnownClass, isKnownOpcode, QUERY, typeName, UPDATE } from './names.js'
 import { isText, rdataText, TEXT_CHARS_MAX } from './rdata.js'
 
 export const HEADER_BYTES = 12
@@ -42,6 +43,9 @@ export class DnsMessage {
   /** The first and the last answer are SOA: begin and end of a zone transfer. */
   beginsWithSoa = false
   endsWithSoa = false
+  /** EDNS: for which clients the question is asked (RFC 7871), and why there is no better answer (RFC 8914). `''` if not said. */
+  clientSubnet = ''
+  extendedError = ''
   /** Everything fits, to the last byte. */
   wellFormed = false
   /** More than what is shown. */
@@ -145,8 +149,10 @@ function readRecords(
       broken = true
       break
     }
-    if (type === OPT) message.rcode |= bytes[next + 4] << 4
-    else if (i >= RECORDS_SHOWN || text.length > SECTION_CHARS_MAX) message.cut = true
+    if (type === OPT) {
+      message.rcode |= bytes[next + 4] << 4
+      readOptions(message, bytes, data, to)
+    } else if (i >= RECORDS_SHOWN || text.length > SECTION_CHARS_MAX) message.cut = true
     else {
       const value = rdataText(type, bytes, from, data, to)
       if (isText(type)) {
@@ -164,7 +170,32 @@ function readRecords(
   return broken ? -1 : at
 }
 
+const CLIENT_SUBNET = 8
+const EXTENDED_ERROR = 15
+
+function readOptions(message: DnsMessage, bytes: Buffer, from: number, to: number): void {
+  for (let at = from; at + 4 <= to; ) {
+    const code = bytes.readUInt16BE(at)
+    const data = at + 4
+    at = data + bytes.readUInt16BE(at + 2)
+    if (at > to) return
+    if (code === EXTENDED_ERROR && at - data >= 2) message.extendedError = String(bytes.readUInt16BE(data))
+    if (code === CLIENT_SUBNET && at - data >= 4) message.clientSubnet = subnet(bytes, data, at)
+  }
+}
+
+/** Family, two prefix lengths, and as much of the address as the first needs. */
+function subnet(bytes: Buffer, at: number, to: number): string {
+  const family = bytes.readUInt16BE(at)
+  const size = family === 1 ? 4 : family === 2 ? 16 : 0
+  if (size === 0 || to - at - 4 > size) return ''
+  const address = Buffer.alloc(size)
+  bytes.copy(address, 0, at + 4, to)
+  return `${addressToText(address, 0, size)}/${bytes[at + 2]}`
+}
+
 const COUNT_MAX = 4096
+const PLAIN_NAME = /^[\w-]+(\.[\w-]+)+$/
 const NETBIOS_NAME = /^[A-P]{32}(\.|$)/
 
 /**
@@ -182,20 +213,22 @@ export function judge(bytes: Buffer, from: number, end: number): number {
   if (!response && (flags & 15) !== 0 && questions !== 1) return 0
   const message = readMessage(bytes, from, end)
   if (message === null || message.name === '' || NETBIOS_NAME.test(message.name)) return 0
-  if (!plausible(bytes, from, end, questions)) return 0
+  if (!plausible(bytes, from, end)) return 0
+  // A type for private use: everything else must be as usual.
+  if (questions > 0 && /^TYPE\d{3,}$/.test(message.type) && Number(message.type.slice(4)) >= 512)
+    return message.wellFormed && message.class === 'IN' && PLAIN_NAME.test(message.name) ? 60 : 0
   const update = message.opcode === UPDATE
   if (!response && questions === 0) return 0
   if (!response && !update && bytes.readUInt16BE(from + 6) > 0 && !message.topBit && message.recursionDesired)
     return message.wellFormed ? 60 : 0
   if (message.wellFormed) return message.name === '.' && !response ? 70 : 95
-  return questions === 1 && (flags & 0x0040) === 0 && /^[\w-]+(\.[\w-]+)+$/.test(message.name) ? 50 : 0
+  return questions === 1 && (flags & 0x0040) === 0 && PLAIN_NAME.test(message.name) ? 50 : 0
 }
 
-function plausible(bytes: Buffer, from: number, end: number, questions: number): boolean {
+function plausible(bytes: Buffer, from: number, end: number): boolean {
   if (!readName(bytes, from, from + HEADER_BYTES, end) || read.next + 4 > end) return false
   const type = bytes.readUInt16BE(read.next)
   const classValue = bytes.readUInt16BE(read.next + 2) & 0x7fff
   // Types are many and still growing; classes are not.
-  if (!isKnownClass(classValue) && type !== OPT) return false
-  return questions === 0 || isKnownType(type) || type < 512
+  return isKnownClass(classValue) || type === OPT
 }

@@ -19,10 +19,6 @@ export function typeName(type: number): string {
   return TYPES[type] ?? `TYPE${type}`
 }
 
-export function isKnownType(type: number): boolean {
-  return TYPES[type] !== undefined
-}
-
 const CLASSES: Readonly<Record<number, string>> = { 1: 'IN', 2: 'CS', 3: 'CH', 4: 'HS', 254: 'NONE', 255: 'ANY' }
 
 export function className(value: number): string {

@@ -43,6 +43,11 @@ export class Pairing {
     else this.#query(message, sizeBytes, timeUs, whole)
   }
 
+  /** A response without a question, as servers refuse what they do not understand: to a query with its id. */
+  awaits({ id, response, questions, wellFormed }: DnsMessage): boolean {
+    return response && questions === 0 && wellFormed && this.#pending.some((each) => each.id === id)
+  }
+
   #query(message: DnsMessage, sizeBytes: number, timeUs: number, whole: boolean): void {
     const waiting = waitingOf(message, this.#stream)
     const { exchange } = waiting

@@ -9,6 +9,7 @@ export const DNS_PRIVACY: Privacy = {
     'dns.answers',
     'dns.authorities',
     'dns.class',
+    'dns.extended_error',
     'dns.flags',
     'dns.id',
     'dns.opcode',
