@@ -96,9 +96,9 @@ export class ClusterPods {
     return found
   }
 
-  /** Somebody has the address, or had it. */
-  knows(address: string): boolean {
-    return this.#byAddress.has(address)
+  /** As known then, somebody has the address, or had it until after `endedUs`. */
+  knows(address: string, knownUs: number, endedUs: number): boolean {
+    return this.#byAddress.has(address, knownUs, endedUs)
   }
 
   byContainer(id: string, knownUs: number): Identity | null {

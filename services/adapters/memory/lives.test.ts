@@ -92,9 +92,10 @@ test('lives of addresses of both kinds are what they are one by one, and an answ
       for (let later = timeUs; later < Math.min(untilUs, 60 * S); later += S / 8) {
         assert.deepEqual(holder(there, later, knownUs), answer, `seed ${seed}: ${asked} at ${later}, said at ${timeUs}`)
       }
-      assert.equal(index.has(asked), there.length > 0)
-      const known = there.filter((each) => each.knownUs <= knownUs && knownUs < each.untilUs).at(-1)
-      assert.equal(index.known(asked, knownUs), known?.identity ?? null)
+      const known = there.filter((each) => each.knownUs <= knownUs && knownUs < each.untilUs)
+      assert.equal(index.known(asked, knownUs), known.at(-1)?.identity ?? null)
+      const isOpen = known.some(({ identity: { validToUs } }) => validToUs > timeUs)
+      assert.equal(index.has(asked, knownUs, timeUs), isOpen)
     }
   }
 })

@@ -67,8 +67,16 @@ export class LivesIndex {
     this.#blockOf = names === 'addresses' ? new AddressNumbers() : new TextNumbers()
   }
 
-  has(name: string): boolean {
-    return this.#blockOf.get(name) >= 0
+  /** Somebody is known to have it, or to have had it until after `endedUs`. */
+  has(name: string, knownUs: number, endedUs: number): boolean {
+    const block = this.#blockOf.get(name)
+    if (block < 0) return false
+    const { times } = this.#blocks
+    for (let unit = block + this.#blocks.count(block); unit > block; unit--) {
+      const i = unit * TIMES
+      if (times[i + KNOWN] <= knownUs && times[i + UNTIL] > knownUs && times[i + TO] > endedUs) return true
+    }
+    return false
   }
 
   add(name: string, identity: Identity, knownUs: number, untilUs: number): void {

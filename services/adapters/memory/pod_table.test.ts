@@ -138,6 +138,31 @@ test('a cluster that is not followed any more says nothing of addresses it never
   assert.deepEqual([of('198.41.0.4'), of('8.8.8.8')], ['unknown', 'nobody'])
 })
 
+test('what such a cluster had counts for an hour, whether or not it was told later or is forgotten', () => {
+  const HOUR_S = 3600
+  const [never, often] = [new PodTable(), new PodTable()]
+  for (const table of [never, often]) {
+    for (const cluster of ['lab', 'other']) table.follow({ cluster, network: 'vpc', untilUs: 100 * S }, 100 * S)
+    table.put(identity('a', { cluster: 'other', validToUs: 90 * S }), 90 * S)
+    table.follow({ cluster: 'lab', network: 'vpc', untilUs: 3 * HOUR_S * S }, 200 * S)
+    table.put(identity('b', { cluster: 'other', addresses: ['10.1.0.2'] }), 2 * HOUR_S * S)
+  }
+  const asked = (table: PodTable, address: string, second: number) =>
+    nameOf(table.at(second * S).byAddress('lab', address, (second - 1) * S))
+  for (const [second, answer] of [
+    [HOUR_S, 'unknown'],
+    [HOUR_S + 89, 'unknown'],
+    [HOUR_S + 90, 'nobody'],
+    [HOUR_S + 200, 'nobody'],
+  ] as const) {
+    often.expire(second * S)
+    for (const table of [never, often]) assert.equal(asked(table, '10.1.0.1', second), answer, `${second}`)
+  }
+  // Not known yet.
+  assert.equal(asked(never, '10.1.0.2', 2 * HOUR_S - 1), 'nobody')
+  assert.equal(asked(never, '10.1.0.2', 2 * HOUR_S), 'unknown')
+})
+
 test('what nobody will ask any more leaves', () => {
   const table = new PodTable()
   const containers = [{ id: 'c1', name: 'app' }]

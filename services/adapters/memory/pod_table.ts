@@ -6,6 +6,8 @@ import { ClusterPods, upperBound } from './cluster_pods.js'
 
 /** Flows are named as of their first byte: a request that is decoded when it ends may have begun so much earlier. */
 export const KEPT_AFTER_END_US = 3600_000_000
+/** As of when all is known: below what stands for "until for ever". */
+const ALL_US = Number.MAX_VALUE
 /** A view's number is the count of changes it knows, below this, and how often changes came in behind later ones, above it. */
 const COUNT_MAX = 2 ** 26
 
@@ -46,8 +48,7 @@ export class PodTable implements PodDirectory, PodSink {
   }
 
   at(asOfUs = Number.POSITIVE_INFINITY): PodView {
-    // Below what stands for "until for ever".
-    const knownUs = Math.min(asOfUs, Number.MAX_VALUE)
+    const knownUs = Math.min(asOfUs, ALL_US)
     const count = this.#knownToAll + upperBound(this.#changes, knownUs)
     return new TableView(this.#clusters, knownUs, this.#late * COUNT_MAX + (count % COUNT_MAX))
   }
@@ -87,7 +88,7 @@ class TableView implements PodView {
   /**
    * The own cluster first. Another one's address means something here only where the two share a network, or where all the
    * world agrees whose it is; and only if exactly one of them says so. One that is not followed any more says nothing, but
-   * for addresses it was known to have.
+   * for addresses it was known to have an hour ago or later.
    */
   byAddress(cluster: string, address: string, timeUs: number): Identity | Unnamed {
     const own = this.#clusters.get(cluster)
@@ -101,12 +102,14 @@ class TableView implements PodView {
     const isPublic = isPublicAddress(address)
     let found: Identity | Unnamed = own === undefined ? 'unknown' : 'nobody'
     let count = 0
+    // Who had ended before that may have been forgotten, or not: all tables answer alike.
+    const endedUs = this.#knownUs === ALL_US ? Number.NEGATIVE_INFINITY : this.#knownUs - KEPT_AFTER_END_US
     for (const other of this.#clusters.values()) {
       const isShared = own !== undefined && own.network !== '' && own.network === other.network
       if (other === own || !(isPublic || isShared)) continue
       const there = other.byAddress(address, timeUs, this.#knownUs)
       this.holdsUntilUs = Math.min(this.holdsUntilUs, other.holdsUntilUs)
-      if (there === 'nobody' || (there === 'unknown' && !other.knows(address))) continue
+      if (there === 'nobody' || (there === 'unknown' && !other.knows(address, this.#knownUs, endedUs))) continue
       found = there
       count += 1
     }
