@@ -158,6 +158,23 @@ test('of what is long known only the newest is read, and those who ask for older
   assert.deepEqual(read, [...workloads, 'gone', 'fourth', 'fifth'])
 })
 
+test('what is long known counts by its time, also where the clock of a new leader was behind', async () => {
+  const { at, pass, put, drop, follow, feed: make } = await world()
+  pass(10)
+  await put(identity('a', { workload: 'second' }))
+  await put(identity('gone', { addresses: ['10.1.0.2'] }))
+  pass(-2)
+  await put(identity('a', { workload: 'first' }))
+  await drop('gone')
+  await follow()
+  pass(3 * HOUR_S)
+  const { feed, table } = make()
+  await feed.step()
+  const named = (address: string) => table.at(at(HOUR_S)).byAddress('lab', address, at(0))
+  assert.equal((named('10.1.0.1') as Identity).workload, 'second')
+  assert.equal(named('10.1.0.2'), 'nobody')
+})
+
 test('what a newer directory wrote is not passed over: names stay as they are', async () => {
   const { at, put, newer, feed: make } = await world()
   const { feed, table } = make()

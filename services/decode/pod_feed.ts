@@ -165,11 +165,14 @@ export class PodFeed implements Names {
    */
   #newest(records: readonly BusRecord[]): ReadonlyMap<string, number> | null {
     let newest: Map<string, number> | null = null
-    for (const [i, { key, timestampMs = 0 }] of records.entries()) {
+    for (const [i, { key, value, timestampMs = 0 }] of records.entries()) {
       // How far a cluster was followed counts as a whole: two directories at once do not tell it in order.
       if (timestampMs * 1000 > this.#keptUs || key === null || key[key.length - 1] === SLASH) continue
       newest ??= new Map()
-      newest.set(String(key), i)
+      const before = newest.get(String(key))
+      // A broker's clock may be behind that of the one before it. Who is taken out is so whatever the time.
+      const isOlder = before !== undefined && timestampMs < (records[before].timestampMs ?? 0)
+      if (!isOlder || value.length === 0) newest.set(String(key), i)
     }
     return newest
   }
