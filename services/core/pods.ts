@@ -50,3 +50,14 @@ export interface Followed {
   /** µs since 1970. */
   readonly untilUs: number
 }
+
+/** What klartext.pods says. */
+export type PodRecord =
+  | { readonly type: 'identity'; readonly identity: Identity }
+  | { readonly type: 'followed'; readonly followed: Followed }
+
+/** With the time since which it is known (µs since 1970). */
+export interface KnownPod {
+  readonly knownUs: number
+  readonly record: PodRecord
+}

@@ -1,5 +1,5 @@
 /** The configuration of the decode worker. */
-import { type SectionOf, secret, text, wholeNumber } from '../core/config/key.js'
+import { type SectionOf, secret, text, url, wholeNumber } from '../core/config/key.js'
 import { KAFKA_KEYS, LOG_KEYS, operationsKeys } from '../core/config/shared.js'
 import { NAMES_WAIT_MS } from './names.js'
 import { defaultPolicy, type PolicyConfig, parsePolicy } from './policy.js'
@@ -36,7 +36,21 @@ const DECODE_KEYS = {
 }
 export type DecodeConfig = SectionOf<typeof DECODE_KEYS>
 
-export const DECODE_CONFIG = { kafka: KAFKA_KEYS, decode: DECODE_KEYS, operations: operationsKeys(9702), log: LOG_KEYS }
+const REDIS = {
+  url: url('REDIS_URL', {
+    schemes: ['redis', 'rediss'],
+    fallback: '',
+    help: 'a cache: workers that start take over what others know of pods; without one they read all of klartext.pods',
+  }),
+}
+
+export const DECODE_CONFIG = {
+  kafka: KAFKA_KEYS,
+  redis: REDIS,
+  decode: DECODE_KEYS,
+  operations: operationsKeys(9702),
+  log: LOG_KEYS,
+}
 
 /** The policy in effect. Throws `BAD_POLICY`, and what `readText` throws. */
 export function decodePolicy(

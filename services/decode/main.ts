@@ -3,12 +3,14 @@ import { KafkaBus } from '../adapters/kafka/bus.js'
 import { kafkaOptions } from '../adapters/kafka/config.js'
 import type { LostOffsets } from '../adapters/kafka/options.js'
 import { PodTable } from '../adapters/memory/pod_table.js'
+import { RedisCache } from '../adapters/redis/cache.js'
 import { readTextFile } from '../adapters/system/text_file.js'
 import type { ServiceDefinition } from '../core/service.js'
 import { LagSampler } from '../core/telemetry/lag.js'
 import { checkTopics, TOPICS } from '../core/topics.js'
 import { DECODE_CONFIG, decodePolicy } from './config.js'
 import { decodeMetrics, namesMetrics } from './metrics.js'
+import { PodCache } from './pod_cache.js'
 import { PodFeed } from './pod_feed.js'
 import { FlowPolicy } from './policy.js'
 import { PROTOCOLS } from './protocols/registry.js'
@@ -24,15 +26,29 @@ export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
     kafkaOptions(kafka)
     decodePolicy(decode, readTextFile)
   },
-  open: async ({ kafka, decode }, { log, health, clock, waitFor }) => {
+  open: async ({ kafka, redis, decode }, { log, health, clock, waitFor }) => {
     const onLost = ({ topic, partition, from, to }: LostOffsets) =>
       log.warn('messages were gone before they were read', { topic, partition, from, to })
     const bus = await waitFor('kafka', () => KafkaBus.connect({ ...kafkaOptions(kafka), onLost }))
     await waitFor('topics', () => checkTopics(bus, [segments, flows, connections, state, coverage, deadLetters, pods]))
+    const cache = redis.url === '' ? null : new RedisCache({ url: redis.url, prefix: 'klartext:' })
+    const podCache =
+      cache &&
+      new PodCache({
+        cache,
+        bus,
+        clock,
+        onLoad: (state, why) => {
+          if (why !== null) log.failure('taking pods from the cache: klartext.pods is read instead', why)
+          else log.info('pods in the cache', { state })
+        },
+        onError: (error) => log.failure('writing pods to the cache', error),
+      })
     const names = new PodFeed({
       bus,
       clock,
       pods: new PodTable(),
+      ...(podCache === null ? {} : { cache: podCache }),
       waitMs: decode.namesWaitMs,
       onError: (error) => log.failure('reading pods', error),
     })
@@ -65,9 +81,10 @@ export const decodeService: ServiceDefinition<typeof DECODE_CONFIG> = {
         lag.stop()
         await worker.stop()
         await names.stop()
+        await cache?.close()
         await bus.close()
       },
-      metrics: () => [...decodeMetrics(worker, lag), ...namesMetrics(names)],
+      metrics: () => [...decodeMetrics(worker, lag), ...namesMetrics(names, podCache)],
       status: () => worker.status(),
     }
   },

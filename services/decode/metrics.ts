@@ -2,6 +2,7 @@
 import type { LagSampler } from '../core/telemetry/lag.js'
 import { byLabel, counter, gauge, Histogram, type MetricFamily } from '../core/telemetry/metrics.js'
 import { Accounting } from './accounting.js'
+import type { PodCache } from './pod_cache.js'
 import type { PodFeed } from './pod_feed.js'
 import type { DecodeWorker } from './worker.js'
 
@@ -128,8 +129,9 @@ export function decodeMetrics(worker: DecodeWorker, lag: LagSampler): MetricFami
 }
 
 /** Of what flows are named by. */
-export function namesMetrics(names: PodFeed): MetricFamily[] {
+export function namesMetrics(names: PodFeed, cache: PodCache | null): MetricFamily[] {
   return [
+    ...(cache === null ? [] : cacheMetrics(cache)),
     counter('klartext_decode_pod_messages_total', 'Messages of klartext.pods.', names.records),
     counter(
       'klartext_decode_unreadable_pods_total',
@@ -141,5 +143,18 @@ export function namesMetrics(names: PodFeed): MetricFamily[] {
       'Messages whose cluster had not been followed so far: their flows are named by containers only.',
       names.given,
     ),
+  ]
+}
+
+function cacheMetrics({ loads, saved, failures, savedBytes }: PodCache): MetricFamily[] {
+  return [
+    counter(
+      'klartext_decode_pod_cache_loads_total',
+      'Times that what is known of pods was to be taken from the cache; but for `taken` all of klartext.pods was read.',
+      byLabel('state', loads),
+    ),
+    counter('klartext_decode_pod_cache_writes_total', 'Times that it was written there.', saved),
+    counter('klartext_decode_pod_cache_failures_total', 'Times that it could not be written there.', failures),
+    gauge('klartext_decode_pod_cache_bytes', 'Size of what this worker wrote last.', savedBytes),
   ]
 }

@@ -1,20 +1,24 @@
 /**
- * Follows klartext.pods: the whole topic at the start, then what comes. A record is known since the time that the broker gave
+ * Follows klartext.pods: the whole topic at the start, or what was kept of it and the rest, then what comes. A record is known since the time that the broker gave
  * it. What a directory says of how far it has come says also that all it told before has been read.
  */
 import { KlartextError, NewerSchemaError } from '../core/errors.js'
+import type { PodRecord } from '../core/pods.js'
 import type { Bus, BusRecord } from '../core/ports/bus.js'
 import type { Clock } from '../core/ports/clock.js'
 import type { PodDirectory, PodSink } from '../core/ports/pods.js'
-import { TOPICS } from '../core/topics.js'
 import { decodePodRecord, parsePodKey } from '../core/wire/pods.js'
 import { GIVE_UP_US, NAMES_WAIT_MS, type Names } from './names.js'
+import type { PodCache, PodSnapshot } from './pod_cache.js'
+import { PodTopic, type PodTopicPlace } from './pod_topic.js'
 
 export interface PodFeedOptions {
   readonly bus: Bus
   readonly clock: Clock
   readonly pods: PodDirectory & PodSink
   readonly waitMs?: number
+  /** Without one the whole topic is read at the start. */
+  readonly cache?: PodCache
   /** Told what went wrong and is tried again. */
   readonly onError?: (error: unknown) => void
 }
@@ -33,8 +37,7 @@ const SLASH = 47
 export class PodFeed implements Names {
   readonly #options: PodFeedOptions
   readonly waitUs: number
-  /** Of the topic: the next offset to read; null before the first reading. */
-  #next: bigint | null = null
+  readonly #topic: PodTopic
   /** What was in the topic then (own clock) has been read. */
   #readUs = 0
   /** By cluster: when its directory last said how far it has come; 0 where it has told of somebody and not yet said so. */
@@ -59,6 +62,7 @@ export class PodFeed implements Names {
 
   constructor(options: PodFeedOptions) {
     this.#options = options
+    this.#topic = new PodTopic(options.bus)
     this.waitUs = (options.waitMs ?? NAMES_WAIT_MS) * 1000
   }
 
@@ -68,6 +72,7 @@ export class PodFeed implements Names {
 
   /** Reads the topic, then follows it until `stop`. Rejects where it cannot be read at the start. */
   async start(): Promise<void> {
+    if (this.#topic.isUnread) await this.load()
     await this.step()
     this.#running = this.#run()
   }
@@ -76,6 +81,22 @@ export class PodFeed implements Names {
     this.#stop.abort()
     this.#pause.abort()
     await this.#running
+    await this.#options.cache?.close()
+  }
+
+  /** Before the first reading: takes over what is in the cache. */
+  async load(): Promise<void> {
+    const snapshot = (await this.#options.cache?.load()) ?? null
+    if (snapshot === null) return
+    for (const { record, knownUs } of snapshot.known) this.#take(record, knownUs)
+    this.#topic.resume(snapshot)
+    this.#keptUs = snapshot.completeUs
+    this.#completeUs = snapshot.completeUs
+  }
+
+  #snapshot(place: PodTopicPlace): PodSnapshot {
+    const completeUs = Math.max(this.#completeUs, this.#readUs - SLACK_US)
+    return { ...place, known: this.#options.pods.seenFrom(completeUs), completeUs }
   }
 
   async #run(): Promise<void> {
@@ -102,27 +123,20 @@ export class PodFeed implements Names {
 
   /** Reads what is new. */
   async step(): Promise<void> {
-    const { bus, clock } = this.#options
+    const { clock, cache } = this.#options
     const beganUs = clock.nowUs()
     this.#awaited = false
     const neededUs = Math.min(this.#neededUs, beganUs)
-    if (this.#next === null || neededUs < this.#completeUs) {
-      this.#next = null
+    if (this.#topic.isUnread || neededUs < this.#completeUs) {
+      this.#topic.rewind()
       this.#keptUs = neededUs - SLACK_US
     }
-    const end = await bus.endOffset(TOPICS.pods, 0)
-    // A topic that was made anew begins with other offsets.
-    if (this.#next === null || this.#next > end) this.#next = await bus.startOffset(TOPICS.pods, 0)
-    try {
-      for await (const records of bus.read(TOPICS.pods, 0, this.#next, end)) this.#apply(records)
-    } catch (error) {
-      if ((error as KlartextError).code === 'EXPIRED') this.#next = null
-      throw error
-    }
-    this.#next = end
+    await this.#topic.read((records) => this.#apply(records))
     this.#completeUs = this.#keptUs
     this.#readUs = beganUs
     if (beganUs - this.#expiredUs > EXPIRE_US) this.#expire(beganUs)
+    const { place } = this.#topic
+    if (place !== null) cache?.hasRead(() => this.#snapshot(place))
   }
 
   #apply(records: readonly BusRecord[]): void {
@@ -138,23 +152,27 @@ export class PodFeed implements Names {
           if (at !== null) pods.remove(at.cluster, at.key)
           continue
         }
-        const record = decodePodRecord(value)
-        if (record.type === 'identity') {
-          const { cluster } = record.identity
-          pods.put(record.identity, knownUs)
-          // Its directory has begun and will say how far it has come.
-          if (!this.#toldUs.has(cluster)) this.#toldUs.set(cluster, 0)
-        } else {
-          const { followed } = record
-          pods.follow(followed, knownUs)
-          this.#toldUs.set(followed.cluster, Math.max(this.#toldUs.get(followed.cluster) ?? 0, knownUs))
-        }
+        this.#take(decodePodRecord(value), knownUs)
       } catch (error) {
         // What a newer directory wrote is not passed over: names stay as they are until a newer klartext reads on.
         if (!(error instanceof KlartextError) || error instanceof NewerSchemaError) throw error
         this.unreadable += 1
       }
       if (this.records % EXPIRE_RECORDS === 0) pods.expire(this.#keptUs)
+    }
+  }
+
+  #take(record: PodRecord, knownUs: number): void {
+    const { pods } = this.#options
+    if (record.type === 'identity') {
+      const { cluster } = record.identity
+      pods.put(record.identity, knownUs)
+      // Its directory has begun and will say how far it has come.
+      if (!this.#toldUs.has(cluster)) this.#toldUs.set(cluster, 0)
+    } else {
+      const { followed } = record
+      pods.follow(followed, knownUs)
+      this.#toldUs.set(followed.cluster, Math.max(this.#toldUs.get(followed.cluster) ?? 0, knownUs))
     }
   }
 

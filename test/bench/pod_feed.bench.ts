@@ -1,91 +1,109 @@
 /**
- * How long a worker that starts takes to know who is who: klartext.pods read from a real Kafka, of a calm cluster and of one
- * whose pods have come and gone for days, beside reading the same records without making anything of them.
+ * How long a worker that starts takes to know who is who, and what memory that takes: all of klartext.pods read from a real
+ * Kafka, and side by side taken over from a real Redis. A calm cluster, one whose pods have come and gone for days, and one
+ * where that happened within half an hour; each was followed for the four days that the topic keeps.
  */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { KafkaBus } from '../../services/adapters/kafka/bus.js'
 import { PodTable } from '../../services/adapters/memory/pod_table.js'
+import { RedisCache } from '../../services/adapters/redis/cache.js'
 import { SYSTEM_CLOCK } from '../../services/adapters/system/clock.js'
-import type { BusMessage } from '../../services/core/ports/bus.js'
-import { createTopics, TOPICS } from '../../services/core/topics.js'
-import { encodeFollowed, encodeIdentity, podKey } from '../../services/core/wire/pods.js'
+import { REPO_ROOT } from '../../services/core/repo_root.js'
+import { PodCache } from '../../services/decode/pod_cache.js'
 import { PodFeed } from '../../services/decode/pod_feed.js'
 import { ownKafka } from '../kafka/test_kafka.js'
-import { benchIdentities } from './pods/identities.js'
+import { RedisServer, whyNoRedis } from '../redis/server.js'
+import type { FeedStart } from './pods/feed_start.js'
+import { type Restlessness, tellHistory } from './pods/history.js'
 
-const VERSIONS = 3
-const SEND_MAX = 2_000
-const S = 1_000_000
+const ROUNDS = 3
+const HALF_HOUR_S = 1_800
+const DAYS_S = 4 * 86_400
 
 export async function main(words: readonly string[]): Promise<number> {
   const pods = Number(words[0] ?? 20_000)
-  /** How often each pod was replaced by another one. */
-  const lives = Number(words[1] ?? 8)
-  const kafka = await ownKafka()
-  if (typeof kafka === 'string') throw new Error(kafka)
-  const bus = await KafkaBus.connect({ brokers: kafka.brokers })
-  try {
-    await createTopics(bus, 1)
-    const now = benchIdentities(pods)
-    for (let life = 0; life <= lives; life++) {
-      await tell(bus, now, life, life === lives)
-      if (life === 0 || life === lives) await report(bus, pods, life + 1)
-    }
-  } finally {
-    await bus.close()
-    await kafka.stop()
+  const replaced = Number(words[1] ?? 8)
+  if (whyNoRedis) throw new Error(whyNoRedis)
+  for (const [what, history] of [
+    ['calm', { pods, replaced: 0, withinS: 0 }],
+    [`each replaced ${replaced} times in four days`, { pods, replaced, withinS: DAYS_S - 120 }],
+    [`each replaced ${replaced} times in half an hour`, { pods, replaced, withinS: HALF_HOUR_S }],
+  ] as const) {
+    if (words[2] === undefined || what.endsWith(words[2])) await one(what, history)
   }
   return 0
 }
 
-type Identities = ReturnType<typeof benchIdentities>
-
-async function tell(bus: KafkaBus, now: Identities, life: number, isLast: boolean): Promise<void> {
-  const producer = await bus.producer()
-  let messages: BusMessage[] = []
-  const flush = async () => {
-    if (messages.length > 0) await producer.send(TOPICS.pods, 0, messages)
-    messages = []
-  }
-  const nowUs = Date.now() * 1000
-  for (const identity of now) {
-    const key = `${identity.key}-${life}`
-    const validFromUs = nowUs - 10 * S
-    for (let version = 0; version < VERSIONS; version++) {
-      const isOver = !isLast && version === VERSIONS - 1
-      const more = { key, podUid: key, validFromUs, validToUs: isOver ? nowUs : identity.validToUs }
-      messages.push({ key: podKey('bench', key), value: encodeIdentity({ ...identity, ...more }) })
+async function one(what: string, history: Restlessness): Promise<void> {
+  const kafka = await ownKafka()
+  if (typeof kafka === 'string') throw new Error(kafka)
+  const redis = await RedisServer.start()
+  const bus = await KafkaBus.connect({ brokers: kafka.brokers })
+  try {
+    await tellHistory(bus, kafka.brokers, history)
+    console.log(`${history.pods} pods, ${what}: ${await bus.endOffset('klartext.pods', 0)} records`)
+    const readMs: number[] = []
+    for (let i = 0; i < ROUNDS; i++) {
+      const begun = performance.now()
+      await bus.readAll('klartext.pods', 0, () => {})
+      readMs.push(performance.now() - begun)
     }
-    if (messages.length >= SEND_MAX) await flush()
+    console.log(`  the same only read: ${Math.round(middle(readMs))} ms`)
+    const written = await write(bus, redis.url)
+    const starts: FeedStart[][] = [[], []]
+    // By turns: what else the machine does meets both.
+    for (let i = 0; i < ROUNDS; i++) {
+      for (const [at, url] of ['', redis.url].entries()) starts[at].push(await started(kafka.brokers, url))
+    }
+    for (const [at, name] of ['from the topic', 'from the cache'].entries()) report(name, starts[at])
+    const ratio = middle(starts[0].map(({ ms }) => ms)) / middle(starts[1].map(({ ms }) => ms))
+    console.log(`  ${ratio.toFixed(1)} times; ${written}`)
+  } finally {
+    await bus.close()
+    await redis.kill()
+    await kafka.stop()
   }
-  messages.push({
-    key: podKey('bench', ''),
-    value: encodeFollowed({ cluster: 'bench', network: '', untilUs: Date.now() * 1000 }),
-  })
-  await flush()
-  await producer.close()
 }
 
-async function report(bus: KafkaBus, pods: number, lives: number): Promise<void> {
-  const readMs = await timed(() => bus.readAll(TOPICS.pods, 0, () => {}))
-  let feed: PodFeed | null = null
-  const feedMs = await timed(async () => {
-    feed = new PodFeed({ bus, clock: SYSTEM_CLOCK, pods: new PodTable() })
-    await feed.step()
+async function write(bus: KafkaBus, url: string): Promise<string> {
+  const cache = new RedisCache({ url, prefix: 'klartext:' })
+  const podCache = new PodCache({ cache, bus, clock: SYSTEM_CLOCK })
+  const feed = new PodFeed({ bus, clock: SYSTEM_CLOCK, pods: new PodTable(), cache: podCache })
+  await feed.step()
+  await podCache.idle()
+  const begun = performance.now()
+  await feed.step()
+  const heldMs = performance.now() - begun
+  await podCache.idle()
+  const writtenMs = performance.now() - begun
+  if (podCache.saved !== 1) throw new Error('nothing was written to the cache')
+  await podCache.close()
+  await cache.close()
+  const megabytes = (podCache.savedBytes / 2 ** 20).toFixed(1)
+  return `written: ${megabytes} MB in ${Math.round(writtenMs)} ms, the worker held up for ${Math.round(heldMs)} ms of them`
+}
+
+async function started(brokers: readonly string[], url: string): Promise<FeedStart> {
+  const child = fork(join(REPO_ROOT, 'dist/test/bench/pods/feed_start.js'), [brokers.join(','), url], {
+    execArgv: ['--expose-gc'],
   })
-  const { records } = feed as unknown as PodFeed
-  const perSecond = Math.round(records / feedMs)
+  const [said] = (await once(child, 'message')) as [FeedStart]
+  await once(child, 'exit')
+  if ((url !== '') !== said.taken) throw new Error('the cache was not used as it should have been')
+  return said
+}
+
+function report(name: string, starts: readonly FeedStart[]): void {
+  const of = (value: (start: FeedStart) => number) => Math.round(middle(starts.map(value)))
+  const [known, peak, heap] = [of(({ ms }) => ms), of(({ peakMb }) => peakMb), of(({ heapMb }) => heapMb)]
+  const [{ records, lives }] = starts
   console.log(
-    `${pods} pods, ${lives} lives each: ${records} records; known after ${feedMs} ms (${perSecond} k/s), only read ${readMs} ms`,
+    `  ${name}: known after ${known} ms, ${records} records; ${lives} lives; ${peak} MB, of them kept ${heap} MB`,
   )
 }
 
-/** ms, the middle of three. */
-async function timed(call: () => Promise<void>): Promise<number> {
-  const rounds: number[] = []
-  for (let i = 0; i < 3; i++) {
-    const begun = performance.now()
-    await call()
-    rounds.push(performance.now() - begun)
-  }
-  return Math.round(rounds.sort((a, b) => a - b)[1])
+function middle(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]
 }

@@ -13,14 +13,17 @@ export const whyNoRedis: string | false = existsSync(PROGRAM) ? false : 'redis-s
 
 export class RedisServer {
   readonly port: number
+  readonly #words: readonly string[]
   #process: ChildProcess | null = null
 
-  private constructor(port: number) {
+  private constructor(port: number, words: readonly string[]) {
     this.port = port
+    this.#words = words
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort())
+  /** `words`: more of its command line. */
+  static async start(words: readonly string[] = []): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), words)
     await server.run()
     return server
   }
@@ -32,6 +35,7 @@ export class RedisServer {
   /** Starts it, again after `kill`, on the same port and empty. */
   async run(): Promise<void> {
     const words = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+    words.push(...this.#words)
     this.#process = spawn(PROGRAM, words, { stdio: 'ignore', cwd: tmpdir() })
     const until = Date.now() + READY_MS
     while (!(await answers(this.port))) {
@@ -55,7 +59,8 @@ function answers(port: number): Promise<boolean> {
     const socket = createConnection({ host: '127.0.0.1', port }, () => socket.write('PING\r\n'))
     socket.once('data', (data) => {
       socket.destroy()
-      resolve(data.toString().startsWith('+PONG'))
+      // One with a password answers too.
+      resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()))
     })
     socket.once('error', () => resolve(false))
   })

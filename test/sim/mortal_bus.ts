@@ -32,6 +32,10 @@ export class MortalBus implements Bus {
     return this.#bus.partitions(topic)
   }
 
+  clusterId(): Promise<string> {
+    return this.#bus.clusterId()
+  }
+
   startOffset(topic: string, partition: number): Promise<bigint> {
     return this.#bus.startOffset(topic, partition)
   }

@@ -134,6 +134,7 @@ for (const seed of [1, 2]) {
       await run.until(TRAFFIC_TO_S, traffic)
       await run.until(TRAFFIC_TO_S + 12)
       await run.end()
+      assert.equal(run.taken, 1, 'the second worker began with what the first one had written to the cache')
       flows = await flowsOf(run.bus)
       assert.equal(flows.length, run.traffic.truths.size, 'every exchange that an end saw is one flow')
       const tally = judge(flows, run.traffic.truths, outages)

@@ -4,12 +4,14 @@
  */
 import assert from 'node:assert/strict'
 import { MemoryBus } from '../../services/adapters/memory/bus.js'
+import { MemoryCache } from '../../services/adapters/memory/cache.js'
 import { PodTable } from '../../services/adapters/memory/pod_table.js'
 import type { Flow } from '../../services/core/flow.js'
 import { ApiError } from '../../services/core/ports/kubernetes.js'
 import { Random } from '../../services/core/random.js'
 import { TOPICS } from '../../services/core/topics.js'
 import { decodeFlow } from '../../services/core/wire/flow.js'
+import { PodCache } from '../../services/decode/pod_cache.js'
 import { PodFeed } from '../../services/decode/pod_feed.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
 import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
@@ -21,6 +23,7 @@ import { Cluster } from './clusters.js'
 
 export const PARTITIONS = 3
 const WORKLOADS = 15
+const CACHE_EVERY_MS = 2_000
 export const START_US: number = 1_790_000_000_000_000
 const S = 1_000_000
 export const TICK_US = 50_000
@@ -47,6 +50,9 @@ export class Run {
   /** Seconds at which all watches of a cluster were broken. */
   readonly brokenAt = new Map<string, number>()
   readonly #directories = new Map<string, AbortController>()
+  readonly #cache = new MemoryCache(() => this.clock.nowUs() / 1000)
+  /** Workers that began with what was in the cache. */
+  taken = 0
   #workers: DecodeWorker[] = []
   #feeds: PodFeed[] = []
 
@@ -83,8 +89,11 @@ export class Run {
 
   async startWorker(group: string): Promise<DecodeWorker> {
     const { bus, clock } = this
-    const feed = new PodFeed({ bus, clock, pods: new PodTable(), onError: (error) => this.errors.push(String(error)) })
+    const onError = (error: unknown) => this.errors.push(String(error))
+    const cache = new PodCache({ cache: this.#cache, bus, clock, everyMs: CACHE_EVERY_MS, onError })
+    const feed = new PodFeed({ bus, clock, pods: new PodTable(), cache, onError })
     await feed.start()
+    if (cache.loads.taken === 1) this.taken += 1
     const worker = new DecodeWorker({
       bus,
       clock,

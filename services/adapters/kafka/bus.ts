@@ -115,6 +115,10 @@ export class KafkaBus implements Bus {
     return this.#client.partitions(topic)
   }
 
+  clusterId(): Promise<string> {
+    return this.#client.clusterId()
+  }
+
   startOffset(topic: string, partition: number): Promise<bigint> {
     return startOffset(this.#client, topic, partition)
   }

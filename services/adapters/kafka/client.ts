@@ -133,6 +133,15 @@ export class KafkaClient {
     return this.retry(`topic ${topic}`, async () => (await this.#metadata(topic)).length)
   }
 
+  /** '' where the brokers have none. */
+  async clusterId(): Promise<string> {
+    return this.retry('metadata', async () => {
+      const { brokerPool } = this.#cluster
+      if (brokerPool.metadata === null) await this.#cluster.refreshMetadata()
+      return brokerPool.metadata?.clusterId ?? ''
+    })
+  }
+
   async #metadata(topic: string): Promise<readonly { partitionId: number; leader: number }[]> {
     if (!this.#topics.has(topic) || this.#cluster.brokerPool.metadata === null) {
       try {

@@ -113,6 +113,7 @@ export interface PartitionMetadata {
 export interface Cluster {
   readonly brokerPool: {
     readonly metadata: {
+      readonly clusterId: string | null
       readonly brokers: readonly { readonly port: number }[]
       readonly topicMetadata: readonly { topic: string; partitionMetadata: readonly PartitionMetadata[] }[]
     } | null

@@ -11,6 +11,8 @@ const LATEST = -1
 const READ_COMMITTED = 1
 const WAIT_MS = 500
 const FETCH_BYTES_MAX = 8 << 20
+/** Small ones are packed to a tenth: without this, hundreds of thousands would be there at once. */
+const PIECE_RECORDS_MAX = 20_000
 const OFFSET_OUT_OF_RANGE = 1
 
 /** Of the oldest record, of that behind the last one that may be read (all before it are decided), or of a time. */
@@ -74,8 +76,13 @@ export async function* readRange(
     const { bytes, aborted, next } = await ahead
     ahead = next < to ? fetchAt(next) : null
     const reader = new RecordReader(topic, partition, bytes, offset, aborted)
-    const records: BusRecord[] = []
-    for (let record = reader.next(); record !== null && record.offset < to; record = reader.next()) records.push(record)
+    let records: BusRecord[] = []
+    for (let record = reader.next(); record !== null && record.offset < to; record = reader.next()) {
+      records.push(record)
+      if (records.length < PIECE_RECORDS_MAX) continue
+      yield records
+      records = []
+    }
     if (records.length > 0) yield records
     offset = next
   }

@@ -3,6 +3,7 @@
  * right here is right there: test/conformance/bus.ts holds both to it. Values are kept, not copied; whoever sends does not
  * write to them any more. What was sent is gone with the process.
  */
+import { randomUUID } from 'node:crypto'
 import { KlartextError } from '../../core/errors.js'
 import type {
   Bus,
@@ -44,6 +45,7 @@ const SESSION_MS = 30_000
 const TRANSACTION_MS = 15_000
 
 export class MemoryBus implements Bus {
+  readonly #id = randomUUID()
   readonly #partitionBytesMax: number
   readonly #whenFull: 'wait' | 'drop_oldest'
   readonly #freeConsumed: boolean
@@ -81,6 +83,10 @@ export class MemoryBus implements Bus {
 
   async partitions(topic: string): Promise<number> {
     return this.#logs(topic).length
+  }
+
+  async clusterId(): Promise<string> {
+    return this.#id
   }
 
   async startOffset(topic: string, partition: number): Promise<bigint> {

@@ -4,9 +4,16 @@ import type { Unnamed } from '../../core/ports/pods.js'
 import { LivesIndex } from './lives.js'
 
 /** What was known of one identity, from when on; by that time, ascending. */
-interface Version {
+export interface Version {
   readonly identity: Identity
   readonly knownUs: number
+  /** Later ones have a larger number. */
+  readonly order: number
+}
+
+export interface KnownFollowed {
+  readonly knownUs: number
+  readonly untilUs: number
 }
 
 export class ClusterPods {
@@ -28,7 +35,7 @@ export class ClusterPods {
     return this.#versions.size
   }
 
-  put(identity: Identity, knownUs: number): void {
+  put(identity: Identity, knownUs: number, order: number): void {
     let versions = this.#versions.get(identity.key)
     if (versions === undefined) {
       versions = []
@@ -44,7 +51,7 @@ export class ClusterPods {
     }
     const before = at > 0 ? versions[at - 1].identity : null
     if (before !== null) this.#supersede(before, knownUs)
-    versions.splice(at, 0, { identity, knownUs })
+    versions.splice(at, 0, { identity, knownUs, order })
     this.#link(identity, knownUs, at + 1 < versions.length ? versions[at + 1].knownUs : Number.POSITIVE_INFINITY)
   }
 
@@ -112,6 +119,18 @@ export class ClusterPods {
   remove(key: string): void {
     for (const { identity } of this.#versions.get(key) ?? []) this.#unlink(identity)
     this.#versions.delete(key)
+  }
+
+  /** As of `expire`: adds the versions that it would leave, and answers how far the cluster was followed by then and later. */
+  seenFrom(knownUs: number, endedUs: number, versions: Version[]): KnownFollowed[] {
+    for (const all of this.#versions.values()) {
+      let first = all.length - 1
+      while (first > 0 && all[first].knownUs > knownUs) first--
+      if (first === all.length - 1 && all[first].identity.validToUs <= endedUs) continue
+      for (let i = first; i < all.length; i++) versions.push(all[i])
+    }
+    const first = Math.max(0, upperBound(this.#untilKnownUs, knownUs) - 1)
+    return this.#untilKnownUs.slice(first).map((known, i) => ({ knownUs: known, untilUs: this.#untilUs[first + i] }))
   }
 
   /** Drops what nobody sees from `knownUs` on: older versions, and identities that had ended by `endedUs`. */

@@ -198,3 +198,37 @@ test('an address with endless lives keeps the latest', () => {
   assert.deepEqual(holders(table, [2999, 2500]), ['p2999', 'p2500'])
   assert.deepEqual(holders(table, [100]), ['nobody'])
 })
+
+test('another table that is told what can be seen answers alike', () => {
+  const table = new PodTable()
+  table.follow({ cluster: 'lab', network: 'vpc', untilUs: 50 * S }, 50 * S)
+  table.follow({ cluster: 'lab', network: 'vpc', untilUs: 9000 * S }, 9000 * S)
+  const lives = { podUid: 'u', containers: [{ id: 'c', name: 'app' }] }
+  table.put(identity('a', { ...lives, workload: 'first' }), 100 * S)
+  table.put(identity('b', { ...lives, validFromUs: 200 * S }), 200 * S)
+  table.put(identity('a', { ...lives, workload: 'second', validToUs: 500 * S }), 200 * S)
+  table.put(identity('gone', { addresses: ['10.1.0.2'], validToUs: 300 * S }), 300 * S)
+  const known = table.seenFrom(4000 * S)
+  const told = known.map(({ record, knownUs }) => [
+    record.type === 'identity' ? record.identity.name : record.followed.untilUs / S,
+    knownUs / S,
+  ])
+  assert.deepEqual(told, [
+    [50, 50],
+    ['b', 200],
+    ['a', 200],
+    [9000, 9000],
+  ])
+  table.put(identity('later', {}), 9000 * S)
+  assert.equal(known.length, 4)
+  const other = new PodTable()
+  for (const { record, knownUs } of known) {
+    if (record.type === 'identity') other.put(record.identity, knownUs)
+    else other.follow(record.followed, knownUs)
+  }
+  const view = other.at(8999 * S)
+  // Of two lives of one pod the one that was told last.
+  assert.equal(view.byContainer('lab', 'c')?.name, 'a')
+  assert.deepEqual(holders(other, [40, 60], 8999), ['a', 'unknown'])
+  assert.deepEqual(holders(other, [199, 201, 501, 9001], 9000), ['a', 'unknown', 'b', 'unknown'])
+})

@@ -1,8 +1,8 @@
 /** A PodDirectory in memory, fed with identities as they become known: from a topic, from Kubernetes, by a test. */
 import { isPublicAddress } from '../../core/address.js'
-import type { Followed, Identity } from '../../core/pods.js'
+import type { Followed, Identity, KnownPod } from '../../core/pods.js'
 import type { PodDirectory, PodSink, PodView, Unnamed } from '../../core/ports/pods.js'
-import { ClusterPods, upperBound } from './cluster_pods.js'
+import { ClusterPods, upperBound, type Version } from './cluster_pods.js'
 
 /** Flows are named as of their first byte: a request that is decoded when it ends may have begun so much earlier. */
 export const KEPT_AFTER_END_US = 3600_000_000
@@ -18,6 +18,7 @@ export class PodTable implements PodDirectory, PodSink {
   #knownToAll = 0
   /** Changes behind later ones: with each, all views get other numbers. */
   #late = 0
+  #puts = 0
 
   get size(): number {
     let size = 0
@@ -26,7 +27,7 @@ export class PodTable implements PodDirectory, PodSink {
   }
 
   put(identity: Identity, knownUs = 0): void {
-    this.#of(identity.cluster).put(identity, knownUs)
+    this.#of(identity.cluster).put(identity, knownUs, this.#puts++)
     this.#changed(knownUs)
   }
 
@@ -45,6 +46,20 @@ export class PodTable implements PodDirectory, PodSink {
     this.#changes = this.#changes.slice(unseen)
     this.#knownToAll += unseen
     for (const cluster of this.#clusters.values()) cluster.expire(knownUs, knownUs - KEPT_AFTER_END_US)
+  }
+
+  seenFrom(knownUs: number): KnownPod[] {
+    const versions: Version[] = []
+    const followed: KnownPod[] = []
+    for (const [cluster, pods] of this.#clusters) {
+      for (const { knownUs: sinceUs, untilUs } of pods.seenFrom(knownUs, knownUs - KEPT_AFTER_END_US, versions)) {
+        const record = { type: 'followed', followed: { cluster, network: pods.network, untilUs } } as const
+        followed.push({ knownUs: sinceUs, record })
+      }
+    }
+    versions.sort((a, b) => a.order - b.order)
+    followed.sort((a, b) => a.knownUs - b.knownUs)
+    return merged(versions, followed)
   }
 
   at(asOfUs = Number.POSITIVE_INFINITY): PodView {
@@ -71,6 +86,18 @@ export class PodTable implements PodDirectory, PodSink {
     changes.splice(upperBound(changes, knownUs), 0, knownUs)
     this.#late += 1
   }
+}
+
+/** By time as far as the versions are: each change behind a later one costs. */
+function merged(versions: readonly Version[], followed: readonly KnownPod[]): KnownPod[] {
+  const all: KnownPod[] = []
+  let next = 0
+  for (const { identity, knownUs } of versions) {
+    while (next < followed.length && followed[next].knownUs < knownUs) all.push(followed[next++])
+    all.push({ knownUs, record: { type: 'identity', identity } })
+  }
+  while (next < followed.length) all.push(followed[next++])
+  return all
 }
 
 class TableView implements PodView {

@@ -56,6 +56,8 @@ export interface Bus {
   /** Making a topic that is there with as many partitions does nothing. Throws `TOPIC_EXISTS` where it has another number. */
   createTopic(topic: string, partitions: number, options?: TopicOptions): Promise<void>
   partitions(topic: string): Promise<number>
+  /** Of whoever keeps the log, as long as it keeps it; '' where that cannot be said. */
+  clusterId(): Promise<string>
   /** Of the oldest record that is kept; where none is kept that of the next one. */
   startOffset(topic: string, partition: number): Promise<bigint>
   /** Behind the newest record: how far a reader lags is measured against it. */

@@ -1,4 +1,4 @@
-import type { Followed, Identity } from '../pods.js'
+import type { Followed, Identity, KnownPod } from '../pods.js'
 
 /**
  * What is known of addresses and containers. Synchronous, since it is asked for every flow; what is not known, or not
@@ -36,4 +36,9 @@ export interface PodSink {
   remove(cluster: string, key: string): void
   /** Nobody will ask any more what was known before `knownUs`, nor who had an address an hour before that. */
   expire(knownUs: number): void
+  /**
+   * What can be seen of `knownUs` and later, in the order in which it came. Told to another one in that order, it answers for
+   * those times as this one does. What comes later changes nothing of what was answered here.
+   */
+  seenFrom(knownUs: number): readonly KnownPod[]
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { KlartextError, NewerSchemaError } from '../errors.js'
-import type { Followed, Identity, IdentityContainer, IdentityKind } from '../pods.js'
+import type { Followed, Identity, IdentityContainer, IdentityKind, PodRecord } from '../pods.js'
 import { REPO_ROOT } from '../repo_root.js'
 import { SharedTexts } from '../shared_texts.js'
 import { AvroInput, AvroOutput } from './avro.js'
@@ -16,10 +16,6 @@ const FRAME_BYTES = 5
 const FRAME = Buffer.from([0, 0, 0, 0, POD_SCHEMA_ID])
 const KINDS: ReadonlySet<string> = new Set<IdentityKind>(['pod', 'service', 'node', 'namespace'])
 const CLUSTER = 'cluster'
-
-export type PodRecord =
-  | { readonly type: 'identity'; readonly identity: Identity }
-  | { readonly type: 'followed'; readonly followed: Followed }
 
 const scratch = new AvroOutput(4096)
 
@@ -61,6 +57,10 @@ const NOBODY: Identity = {
   containers: [],
   validFromUs: 0,
   validToUs: 0,
+}
+
+export function encodePodRecord(record: PodRecord): Buffer {
+  return record.type === 'identity' ? encodeIdentity(record.identity) : encodeFollowed(record.followed)
 }
 
 function encode(kind: string, identity: Identity, network: string): Buffer {
