@@ -1,6 +1,6 @@
 // npm test: sets up what it needs, runs every part, ends with one line that sums them up. In CI a skip is a failure.
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { ROOT, setUp } from '../services/cli/setup/setup.mjs'
 
@@ -22,17 +22,23 @@ function files(folder, ending) {
   )
 }
 
-/** Unit tests that take seconds: each in a process of its own. The runner goes by name, so that they begin before short.test.mjs. */
-const LONG = /(golden|checkpoint|flow_json)\.test\.js$/
+/** Unit tests that take seconds, by what they need: each in a process of its own. */
+const LONG = [/golden\.test\.js$/, /checkpoint\.test\.js$/]
 
-/** A process for each short file costs more than its tests: these share one, by a file that imports them all. */
+/**
+ * A process for each short file costs more than its tests: these share one, by a file that imports them all. They take longest
+ * and go first; the runner takes files by their names.
+ */
 function together(paths) {
-  const long = paths.filter((path) => LONG.test(path))
-  const short = paths.filter((path) => !LONG.test(path))
-  if (short.length < 2) return paths
-  const all = join(ROOT, 'dist/short.test.mjs')
-  writeFileSync(all, short.map((path) => `import './${relative(join(ROOT, 'dist'), path)}'\n`).join(''))
-  return [...long, all]
+  const long = LONG.map((pattern) => paths.filter((path) => pattern.test(path)))
+  const short = paths.filter((path) => !LONG.some((pattern) => pattern.test(path)))
+  const folder = join(ROOT, 'dist/unit')
+  mkdirSync(folder, { recursive: true })
+  return [short, ...long].map((group, i) => {
+    const all = join(folder, `${i}.test.mjs`)
+    writeFileSync(all, group.map((path) => `import '${relative(folder, path)}'\n`).join(''))
+    return all
+  })
 }
 
 /** Runs test files and adds their counts. Failures and figures (diagnostics) are shown, what passed is not. */

@@ -33,7 +33,6 @@ export class Capturer {
   readonly #options: CapturerOptions
   #taken = 0
   #takenBefore = -1
-  #fail: (error: unknown) => void = () => {}
   /** What could not be sent any more when it ended. */
   unsentBytes = 0
 
@@ -43,15 +42,12 @@ export class Capturer {
 
   /** Captures until `stop`; rejects with what the bus refuses for good. */
   async run(): Promise<void> {
-    const { source, coverageMs } = this.#options
-    const failed = new Promise<never>((_resolve, reject) => {
-      this.#fail = reject
-    })
+    const { source, publisher, coverageMs } = this.#options
     const looking = setInterval(() => this.#look(), LOOK_MS)
     const reporting = setInterval(() => void this.#report(), coverageMs)
     try {
       source.start()
-      await Promise.race([this.#publish(), failed])
+      await Promise.race([this.#publish(), publisher.failed])
     } catch (error) {
       await source.stop()
       throw error
@@ -72,8 +68,7 @@ export class Capturer {
 
   /** A quiet host is no fault; batches that wait and are not taken are. */
   #look(): void {
-    const { source, publisher, onProgress } = this.#options
-    if (publisher.failure !== null) this.#fail(publisher.failure)
+    const { source, onProgress } = this.#options
     if (source.waitingBatches === 0 || this.#taken !== this.#takenBefore) onProgress()
     this.#takenBefore = this.#taken
   }

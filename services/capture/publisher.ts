@@ -56,6 +56,11 @@ export class SegmentPublisher {
   #reporting: Promise<void> | null = null
   #stopped = false
   #failure: unknown = null
+  #fail: (error: unknown) => void = () => {}
+  /** Rejects with what the bus refuses for good. */
+  readonly failed: Promise<never> = new Promise((_resolve, reject) => {
+    this.#fail = reject
+  })
   /** What the last request failed with. */
   #trouble: unknown = null
   #wakeRoom: (() => void)[] = []
@@ -66,6 +71,8 @@ export class SegmentPublisher {
   constructor(options: PublisherOptions) {
     this.#options = options
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX
+    // Not everybody waits for it.
+    this.failed.catch(() => {})
   }
 
   async start(): Promise<void> {
@@ -155,6 +162,7 @@ export class SegmentPublisher {
       } catch (error) {
         if (error instanceof KlartextError && !error.retryable) {
           this.#failure = error
+          this.#fail(error)
           this.#wake()
           return
         }
@@ -241,10 +249,6 @@ export class SegmentPublisher {
   /** Why requests fail, in one line; null where they do not. */
   get trouble(): string | null {
     return this.#trouble === null ? null : (this.#trouble as Error).message
-  }
-
-  get failure(): unknown {
-    return this.#failure
   }
 
   /** Resolves when all that waits was sent. */

@@ -10,20 +10,27 @@ const PARTS = 64
 const PART_MAX = CLOSED_MAX / PARTS
 
 export class ClosedConnections {
-  readonly #parts = Array.from({ length: PARTS }, () => new Map<bigint, number>())
+  /** By number; those that hold nothing yet are not there. */
+  readonly #parts: (Map<bigint, number> | undefined)[] = []
   readonly #partOf = new Map<bigint, number>()
   readonly #changed = new Set<number>()
   /** Number of the part that is being filled. */
   #filling = 0
 
+  #part(number: number): Map<bigint, number> {
+    const part = this.#parts[number] ?? new Map<bigint, number>()
+    this.#parts[number] = part
+    return part
+  }
+
   remember(id: bigint, exchanges: number): void {
     this.take(id)
-    if (this.#parts[this.#filling].size >= PART_MAX) {
+    if (this.#part(this.#filling).size >= PART_MAX) {
       this.#filling = (this.#filling + 1) % PARTS
-      for (const old of this.#parts[this.#filling].keys()) this.#partOf.delete(old)
-      this.#parts[this.#filling].clear()
+      for (const old of this.#part(this.#filling).keys()) this.#partOf.delete(old)
+      this.#part(this.#filling).clear()
     }
-    this.#parts[this.#filling].set(id, exchanges)
+    this.#part(this.#filling).set(id, exchanges)
     this.#partOf.set(id, this.#filling)
     this.#changed.add(this.#filling)
   }
@@ -32,8 +39,8 @@ export class ClosedConnections {
   take(id: bigint): number | undefined {
     const part = this.#partOf.get(id)
     if (part === undefined) return undefined
-    const exchanges = this.#parts[part].get(id)
-    this.#parts[part].delete(id)
+    const exchanges = this.#part(part).get(id)
+    this.#part(part).delete(id)
     this.#partOf.delete(id)
     this.#changed.add(part)
     return exchanges
@@ -44,8 +51,8 @@ export class ClosedConnections {
     const states = new Map<number, Buffer>()
     for (const part of this.#changed) {
       const out = new StateWriter()
-      out.number(this.#parts[part].size)
-      for (const [id, exchanges] of this.#parts[part]) {
+      out.number(this.#part(part).size)
+      for (const [id, exchanges] of this.#part(part)) {
         out.bigint(id)
         out.number(exchanges)
       }
@@ -65,7 +72,7 @@ export class ClosedConnections {
       const state = new StateReader(bytes)
       for (let count = state.number(); count > 0 && !state.failed; count--) {
         const id = state.bigint()
-        this.#parts[part % PARTS].set(id, state.number())
+        this.#part(part % PARTS).set(id, state.number())
         this.#partOf.set(id, part % PARTS)
       }
     }

@@ -8,6 +8,8 @@ import { DecodePipeline } from '../../services/decode/pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
 import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
 
+const FULL = new FlowPolicy(defaultPolicy('full'))
+
 export interface Rows {
   readonly flows: Flow[]
   readonly connections: ConnectionRow[]
@@ -16,7 +18,7 @@ export interface Rows {
 export function pipelineInto({ flows, connections }: Rows, protocols: readonly Protocol[] = PROTOCOLS): DecodePipeline {
   return new DecodePipeline({
     protocols,
-    policy: new FlowPolicy(defaultPolicy('full')),
+    policy: FULL,
     partition: 3,
     onFlow: (flow) => flows.push(plainFlow(flow)),
     onConnection: (row) => connections.push(row),

@@ -4,19 +4,23 @@ import { KlartextError } from '../../core/errors.js'
 
 export const CONNECT_MS = 5000
 
-/** Throws KlartextError `REDIS_UNREACHABLE`. */
-export async function mustAnswer(url: string): Promise<void> {
-  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: CONNECT_MS })
+/** Throws KlartextError `REDIS_UNREACHABLE`, also where something listens that says nothing for `answerMs`. */
+export async function mustAnswer(url: string, answerMs: number = CONNECT_MS): Promise<void> {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: answerMs })
   let failure = ''
   client.on('error', (error: Error) => {
     failure = error.message
   })
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${answerMs} ms`)), answerMs)
+  })
   try {
-    await client.connect()
-    await client.ping()
+    await Promise.race([client.connect().then(() => client.ping()), late])
   } catch (error) {
     throw unreachable(url, failure || (error as Error).message, error)
   } finally {
+    clearTimeout(timer)
     client.disconnect()
   }
 }

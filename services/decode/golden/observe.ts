@@ -4,25 +4,40 @@ import { type Flow, plainFlow } from '../../core/flow.js'
 import type { Protocol } from '../../core/protocol.js'
 import type { ConnectionRow } from '../../core/rows.js'
 import type { Segment } from '../../core/segment.js'
+import { flowToJson } from '../../core/wire/flow_json.js'
 import { DecodePipeline } from '../pipeline.js'
 import { defaultPolicy, FlowPolicy } from '../policy.js'
 
-export interface Observed {
-  readonly flows: Flow[]
-  readonly exchanges: Exchange[]
-  readonly connections: ConnectionRow[]
+export class Observed {
+  readonly #rows: Flow[] = []
+  readonly exchanges: Exchange[] = []
+  readonly connections: ConnectionRow[] = []
+
+  add(flow: Flow): void {
+    this.#rows.push(flow)
+  }
+
+  get flows(): Flow[] {
+    return this.#rows.map(plainFlow)
+  }
+
+  /** All columns of each flow, a line each: cheaper to compare than objects. */
+  get lines(): string[] {
+    return this.#rows.map(flowToJson)
+  }
 }
 
 const FULL = new FlowPolicy(defaultPolicy('full'))
 
 /** Throws where a decoder failed or the sums do not hold. */
 export function observe(segments: readonly Segment[], protocols: readonly Protocol[], withoutAttrs = false): Observed {
-  const observed: Observed = { flows: [], exchanges: [], connections: [] }
+  const observed = new Observed()
+  handedOver = observed.exchanges
   const pipeline = new DecodePipeline({
-    protocols: protocols.map((protocol) => listening(protocol, observed.exchanges)),
+    protocols: listening(protocols),
     policy: FULL,
     withoutAttrs,
-    onFlow: (flow) => observed.flows.push(plainFlow(flow)),
+    onFlow: (flow) => observed.add(flow),
     onConnection: (row) => observed.connections.push(row),
     onDecoderFailure: (_connection, _protocol, error) => {
       throw error
@@ -40,21 +55,30 @@ function check(pipeline: DecodePipeline): void {
   if (broken !== null) throw new Error(broken)
 }
 
-function listening(protocol: Protocol, exchanges: Exchange[]): Protocol {
-  return {
+/** Of the run that goes on; runs do not overlap. */
+let handedOver: Exchange[] = []
+const listeners = new WeakMap<readonly Protocol[], readonly Protocol[]>()
+
+/** The same protocols, whose decoders tell `handedOver` too. */
+function listening(protocols: readonly Protocol[]): readonly Protocol[] {
+  const known = listeners.get(protocols)
+  if (known !== undefined) return known
+  const made = protocols.map((protocol) => ({
     ...protocol,
-    open: (out, begin) =>
+    open: (...[out, begin]: Parameters<Protocol['open']>) =>
       protocol.open(
         {
           exchange(exchange) {
-            exchanges.push(exchange)
+            handedOver.push(exchange)
             out.exchange(exchange)
           },
           withoutAttrs: out.withoutAttrs === true,
         },
         begin,
       ),
-  }
+  }))
+  listeners.set(protocols, made)
+  return made
 }
 
 /** Flows as text, for comparing runs in which exchanges may have ended in another order. */

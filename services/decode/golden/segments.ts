@@ -43,6 +43,19 @@ export function cutAt(segments: readonly Segment[], index: number, offset: numbe
   ]
 }
 
+const NEAR_END_BYTES = 1024
+
+/** As `cut`; what is very long is finely cut near its ends only, since between them one place is like another. */
+export function cutNearEnds(segments: readonly Segment[], pieceBytes: number): Segment[] {
+  return segments.flatMap((segment) => {
+    const { length, connection } = segment
+    if (connection.transport === 'udp' || length <= 4 * NEAR_END_BYTES) return cut([segment], pieceBytes)
+    const [first, rest] = cutAt([segment], 0, NEAR_END_BYTES)
+    const [middle, last] = cutAt([rest], 0, length - 2 * NEAR_END_BYTES)
+    return [...cut([first], pieceBytes), ...cut([middle], NEAR_END_BYTES), ...cut([last], pieceBytes)]
+  })
+}
+
 /** Segments of one direction that follow each other are one, as where a receiver reads late. Times of the first count. */
 export function joined(segments: readonly Segment[]): Segment[] {
   const out: Segment[] = []
