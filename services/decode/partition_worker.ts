@@ -16,14 +16,13 @@ import type { Bus, BusConsumer, BusMessage, BusProducer, BusRecord, TopicPartiti
 import type { Clock } from '../core/ports/clock.js'
 import type { Protocol } from '../core/protocol.js'
 import type { CoverageRow } from '../core/rows.js'
-import { StateReader, StateWriter } from '../core/state.js'
 import { TOPICS } from '../core/topics.js'
 import type { Accounting } from './accounting.js'
-import { checkVersion } from './checkpoint.js'
 import { Inbox, type Message } from './inbox.js'
 import type { WorkerMetrics } from './metrics.js'
 import type { Names } from './names.js'
 import { PartitionOutput } from './partition_output.js'
+import { clockMessage, type PartitionState, readState } from './partition_state.js'
 import { DecodePipeline } from './pipeline.js'
 import type { FlowPolicy } from './policy.js'
 
@@ -39,10 +38,6 @@ export interface PartitionOptions {
   readonly metrics: WorkerMetrics
   readonly clock: Clock
 }
-
-/** Key of the state that belongs to the partition as a whole: its position and clock. */
-const CLOCK_KEY = Buffer.from('clock')
-const CLOCK_VERSION = 1
 
 const OFFSET_TRIES = 5
 const OFFSET_WAIT_MS = 100
@@ -78,7 +73,7 @@ export class PartitionWorker {
     input: TopicPartition,
     producer: BusProducer,
     next: bigint,
-    state: State,
+    state: PartitionState,
   ) {
     this.#options = options
     this.#input = input
@@ -310,11 +305,7 @@ export class PartitionWorker {
     const messages: BusMessage[] = this.#foreign.map((key) => ({ key, value: null }))
     this.#foreign = []
     messages.push(...this.#pipeline.takeCheckpoint())
-    const clock = new StateWriter()
-    clock.u8(CLOCK_VERSION)
-    clock.bigint(next)
-    for (const value of this.#pipeline.saveClock()) clock.number(value)
-    messages.push({ key: CLOCK_KEY, value: clock.finish() })
+    messages.push(clockMessage(next, this.#pipeline.saveClock()))
     return messages
   }
 
@@ -323,45 +314,6 @@ export class PartitionWorker {
     this.#options.metrics.given.add(this.accounting)
     await this.settled()
     await this.#producer.close()
-  }
-}
-
-interface State {
-  readonly clock: readonly number[]
-  readonly entries: (readonly [key: Buffer, value: Buffer])[]
-  readonly foreign: Buffer[]
-}
-
-/**
- * The newest value of each key. State and offset were committed together, so that they agree; where an operator has moved
- * the offset they do not, and the state is of no use: connections go on as if joined mid-way. Throws NewerSchemaError.
- */
-async function readState(bus: Bus, partition: number, next: bigint): Promise<State> {
-  const newest = new Map<string, BusRecord>()
-  await bus.readAll(TOPICS.state, partition, (records) => {
-    for (const record of records) {
-      if (record.key === null) continue
-      const key = record.key.toString('latin1')
-      if (record.value.length === 0) newest.delete(key)
-      else newest.set(key, record)
-    }
-  })
-  const clockKey = CLOCK_KEY.toString('latin1')
-  const clock = newest.get(clockKey)
-  newest.delete(clockKey)
-  const state = clock === undefined ? null : new StateReader(clock.value)
-  const version = state?.u8() ?? 0
-  if (version > CLOCK_VERSION) throw new NewerSchemaError('klartext.state has version', version, CLOCK_VERSION)
-  for (const { value } of newest.values()) checkVersion(value)
-  const fits = state !== null && version === CLOCK_VERSION && state.bigint() === next
-  if (!fits) {
-    return { clock: [], entries: [], foreign: [...newest.values()].map(({ key }) => key as Buffer) }
-  }
-  const clockValues = [0, 0, 0, 0].map(() => state.number())
-  return {
-    clock: clockValues,
-    entries: [...newest.values()].map(({ key, value }) => [key as Buffer, value] as const),
-    foreign: [],
   }
 }
 

@@ -4,6 +4,7 @@
  * told once, until it changes. A pod that leaves keeps the names it had: that its owner or its slice went first is no news.
  */
 import { type Identity, type IdentityKind, STILL_VALID_US } from '../core/pods.js'
+import { KeyIndex, NO_KEYS } from './key_index.js'
 import { type Draft, Lives } from './lives.js'
 import {
   isSamePod,
@@ -14,9 +15,7 @@ import {
   type ServiceObject,
   type SliceObject,
 } from './objects.js'
-
-/** Owners of owners: ReplicaSet, Deployment and whatever controls that. */
-const OWNERS_MAX = 8
+import { NO_WORKLOAD, Owners, type Workload } from './owners.js'
 
 export interface IdentityTimes {
   nowUs(): number
@@ -24,29 +23,20 @@ export interface IdentityTimes {
   seenUs(): number
 }
 
-interface Workload {
-  readonly name: string
-  readonly kind: string
-}
-
-const NO_WORKLOAD: Workload = { name: '', kind: '' }
-
 export class Identities {
   readonly #cluster: string
   readonly #times: IdentityTimes
   readonly #lives: Lives
   readonly #pods = new Map<string, PodObject>()
-  readonly #owners = new Map<string, OwnedObject & { readonly kind: string }>()
-  /** Owners that are gone while pods of theirs are not. */
-  readonly #goneOwners = new Set<string>()
+  readonly #owners = new Owners()
   readonly #nodes = new Map<string, NodeObject>()
   readonly #services = new Map<string, ServiceObject>()
   readonly #namespaces = new Map<string, NamespaceObject>()
   readonly #slices = new Map<string, SliceObject>()
-  readonly #podsByOwner = new Index()
-  readonly #podsByNode = new Index()
-  readonly #slicesByPod = new Index()
-  readonly #slicesByService = new Index()
+  readonly #podsByOwner = new KeyIndex()
+  readonly #podsByNode = new KeyIndex()
+  readonly #slicesByPod = new KeyIndex()
+  readonly #slicesByService = new KeyIndex()
   /** Services to be told of on release: until then each of their pods would have all the others looked at again. */
   #heldServices: Set<string> | null = null
 
@@ -138,29 +128,19 @@ export class Identities {
     this.#gone(uid, pod.endedUs || pod.stoppedUs || this.#times.seenUs())
     this.#unlinkPod(pod)
     const owner = pod.owner?.uid ?? ''
-    if (this.#goneOwners.has(owner) && this.#podsByOwner.of(owner).size === 0) this.#forgetOwner(owner)
+    if (this.#podsByOwner.of(owner).size === 0) this.#owners.podsGone(owner)
   }
 
   /** A ReplicaSet, Job or the like: something between a pod and its workload. */
   owner(kind: string, owner: OwnedObject): void {
-    const before = this.#owners.get(owner.uid)
-    this.#owners.set(owner.uid, { ...owner, kind })
-    this.#goneOwners.delete(owner.uid)
-    if (before !== undefined && before.owner?.uid === owner.owner?.uid) return
+    if (!this.#owners.put(kind, owner)) return
     const pods = this.#podsByOwner.of(owner.uid)
     this.#podsAgain(pods)
     this.#servicesAgain(pods)
   }
 
-  /** Owners are deleted before their pods. */
   ownerGone(uid: string): void {
-    if (this.#podsByOwner.of(uid).size === 0) this.#forgetOwner(uid)
-    else this.#goneOwners.add(uid)
-  }
-
-  #forgetOwner(uid: string): void {
-    this.#owners.delete(uid)
-    this.#goneOwners.delete(uid)
+    this.#owners.gone(uid, this.#podsByOwner.of(uid).size > 0)
   }
 
   node(node: NodeObject): void {
@@ -315,24 +295,8 @@ export class Identities {
 
   /** By its owners, or as it was when they were known. */
   #workloadOf(pod: PodObject, life: Identity | null): Workload {
-    const workload = this.#ownedBy(pod)
+    const workload = this.#owners.workloadOf(pod)
     return workload.name !== '' || life === null ? workload : { name: life.workload, kind: life.workloadKind }
-  }
-
-  /** Up the owners. One that is not known (yet) leaves the workload unknown: its name alone would be a guess. */
-  #ownedBy(pod: PodObject): Workload {
-    if (pod.owner === null) return { name: pod.name, kind: 'Pod' }
-    let { owner } = pod
-    // A static pod: what the kubelet of that node was told to run.
-    if (owner.kind === 'Node') return { name: withoutEnd(pod.name, `-${pod.node}`), kind: 'Pod' }
-    for (let i = 0; i < OWNERS_MAX; i++) {
-      if (!BETWEEN.has(owner.kind)) return { name: owner.name, kind: owner.kind }
-      const known = this.#owners.get(owner.uid)
-      if (known === undefined) return NO_WORKLOAD
-      if (known.owner === null) return { name: known.name, kind: known.kind }
-      owner = known.owner
-    }
-    return NO_WORKLOAD
   }
 
   /** A cluster IP stands for pods; where all of them are of one workload, for that, also while there are none for a time. */
@@ -392,39 +356,5 @@ export class Identities {
   }
 }
 
-function withoutEnd(text: string, end: string): string {
-  return text.endsWith(end) && text !== end ? text.slice(0, -end.length) : text
-}
-
 /** Under which the addresses of a service's load balancers are told. */
 const ingressOf = (uid: string): string => `${uid}.lb`
-
-/** Kinds that stand between a pod and what people call its workload. */
-const BETWEEN = new Set(['ReplicaSet', 'Job'])
-
-/** Keys that belong to a name: mostly one, which then takes no set. */
-class Index {
-  readonly #keys = new Map<string, string | Set<string>>()
-
-  of(name: string): ReadonlySet<string> {
-    const keys = this.#keys.get(name)
-    if (keys === undefined) return NO_KEYS
-    return typeof keys === 'string' ? new Set([keys]) : keys
-  }
-
-  add(name: string, key: string): void {
-    const keys = this.#keys.get(name)
-    if (keys === undefined) this.#keys.set(name, key)
-    else if (typeof keys !== 'string') keys.add(key)
-    else if (keys !== key) this.#keys.set(name, new Set([keys, key]))
-  }
-
-  remove(name: string, key: string): void {
-    const keys = this.#keys.get(name)
-    if (keys === undefined) return
-    if (typeof keys !== 'string') keys.delete(key)
-    if (keys === key || (typeof keys !== 'string' && keys.size === 0)) this.#keys.delete(name)
-  }
-}
-
-const NO_KEYS: ReadonlySet<string> = new Set()
