@@ -3,9 +3,7 @@
  * rows. Synchronous; one instance per partition or file. Runs on segment time only, so that the same segments always give
  * the same flows.
  */
-import type { Exchange } from '../core/exchange.js'
-import type { Flow, FlowOrigin } from '../core/flow.js'
-import type { PodDirectory, PodView } from '../core/ports/pods.js'
+import type { PodDirectory } from '../core/ports/pods.js'
 import type { CloseReason, Protocol } from '../core/protocol.js'
 import type { ConnectionRow } from '../core/rows.js'
 import { type Segment, SegmentFlag } from '../core/segment.js'
@@ -13,30 +11,24 @@ import { MESSAGE_BYTES_MAX } from '../core/topics.js'
 import { Accounting } from './accounting.js'
 import { restoreConnection, saveConnection } from './checkpoint.js'
 import { type CheckpointEntry, closedKey, connectionKey, isClosedKey, isConnectionKey } from './checkpoint_keys.js'
-import { type Connection, NO_EXCHANGES } from './connection.js'
+import type { Connection } from './connection.js'
 import { connectionRow } from './connection_row.js'
 import { Connections } from './connections.js'
 import { Driver } from './driver.js'
 import { Evidence } from './evidence.js'
-import { FlowContext } from './flow_context.js'
-import { FlowRow } from './flow_row.js'
+import { FlowMaker, type FlowMakerOptions } from './flow_maker.js'
 import * as limits from './limits.js'
-import { nameEnds } from './naming.js'
-import type { FlowPolicy } from './policy.js'
 import type { Half } from './reassembler.js'
+import { SegmentOrder } from './segment_order.js'
 
 /** Below this in one direction the other cannot make the connection too large. */
 const HALF_BYTES_LOOKED_AT = limits.CONNECTION_BYTES_MAX / 4
 
-export interface PipelineOptions {
+export interface PipelineOptions extends FlowMakerOptions {
   readonly protocols: readonly Protocol[]
-  readonly policy: FlowPolicy
   /** Names the ends; without one they stay unknown. */
   readonly pods?: PodDirectory
-  readonly onFlow: (flow: Flow, origin: FlowOrigin) => void
   readonly onConnection: (row: ConnectionRow) => void
-  /** Number of the partition of klartext.segments, as evidence in the flows. */
-  readonly partition?: number
   /** The input begins in the middle of connections: what comes first of one is not taken for its beginning. */
   readonly joins?: boolean
   /** Nobody looks at `attrs`, nor at what was left out of them: decoders need not make them. */
@@ -48,11 +40,11 @@ export interface PipelineOptions {
 export class DecodePipeline {
   readonly #options: PipelineOptions
   readonly #pods: PodDirectory | null
-  /** What flows are named by; made at the first push. */
-  #names: PodView | null = null
   readonly accounting = new Accounting()
   readonly #connections: Connections
   readonly #driver: Driver
+  readonly #order: SegmentOrder
+  readonly #flows: FlowMaker
   /** Offset of the message that is being decoded; -1 where segments come from no log. */
   #offset = -1
   /** Connections that changed since the last checkpoint; null where nobody asks for checkpoints. */
@@ -74,6 +66,8 @@ export class DecodePipeline {
       ({ info, protocol }, error) => onDecoderFailure?.(info.id.toString(), protocol?.name ?? '', error),
       withoutAttrs,
     )
+    this.#order = new SegmentOrder(this.#driver, this.accounting, options.joins === true)
+    this.#flows = new FlowMaker(options, this.accounting)
   }
 
   /**
@@ -82,7 +76,7 @@ export class DecodePipeline {
    */
   push(segments: readonly Segment[], offset = -1, knownUs: number = Number.POSITIVE_INFINITY): void {
     this.#offset = offset
-    if (this.#pods !== null) this.#names = this.#pods.at(knownUs)
+    if (this.#pods !== null) this.#flows.names = this.#pods.at(knownUs)
     for (let i = 0; i < segments.length; i++) this.#segment(segments[i])
     this.accounting.segments += segments.length
     if (this.accounting.ownBytes > limits.OWN_BYTES_MAX) this.#connections.shrink()
@@ -96,7 +90,7 @@ export class DecodePipeline {
 
   /** Nothing more will come: open exchanges and connections are handed over as they stand. */
   finish(): void {
-    this.#names ??= this.#pods?.at(Number.POSITIVE_INFINITY) ?? null
+    this.#flows.names ??= this.#pods?.at(Number.POSITIVE_INFINITY) ?? null
     this.#connections.closeAll('input_end')
   }
 
@@ -250,12 +244,12 @@ export class DecodePipeline {
     if ((flags & SegmentFlag.OPEN) !== 0) connection.opened = true
     this.accounting.payloadBytes += segment.payload.length
     const half = connection.half(segment.direction ^ connection.turned)
-    if (segment.length > 0 || (flags & SegmentFlag.CLOSE) !== 0) this.#inOrder(connection, half, segment)
+    if (segment.length > 0 || (flags & SegmentFlag.CLOSE) !== 0) this.#order.take(connection, half, segment)
     if ((flags & SegmentFlag.CLOSE) !== 0) this.#closeHalf(connection, half, segment)
-    if (this.#driver.finishedCount > 0) this.#handOver(connection)
+    if (this.#driver.finishedCount > 0) this.#flows.handOver(connection, this.#driver)
     if (connection.unbound.length > 0 && timeUs - connection.unboundSinceUs > limits.UNBOUND_US_MAX) {
       connection.staysUnbound = true
-      this.#releaseUnbound(connection)
+      this.#flows.releaseUnbound(connection)
     }
     // One connection must not take the memory of many: waiting bytes, and segments held back.
     if (half.ownBytes > HALF_BYTES_LOOKED_AT && connection.ownBytes > limits.CONNECTION_BYTES_MAX) {
@@ -268,127 +262,16 @@ export class DecodePipeline {
   #learn(connection: Connection, segment: Segment): void {
     connection.info = segment.connection
     connection.context = null
-    if (segment.connection.clientIp !== '') this.#releaseUnbound(connection)
-  }
-
-  #inOrder(connection: Connection, half: Half, segment: Segment): void {
-    if (!half.started) {
-      half.started = true
-      half.position = connection.midstream ? segment.position : 0
-    }
-    if (segment.position > half.position) {
-      const certain = (segment.flags & (SegmentFlag.GAP_BEFORE | SegmentFlag.CLOSE)) !== 0
-      if (!certain && this.#mayWait(half, segment) && half.hold(segment)) return
-      this.#flushHeld(connection, half, segment.position)
-      this.#missing(connection, half, segment)
-    }
-    this.#take(connection, half, segment)
-    while (half.held.length > 0 && half.held[0].position <= half.position) {
-      this.#take(connection, half, half.takeHeld())
-    }
-  }
-
-  #mayWait(half: Half, segment: Segment): boolean {
-    return half.held.length === 0 || segment.timeUs - half.held[0].timeUs <= limits.HELD_US_MAX
-  }
-
-  /** What was held back below `position` comes out; bytes between that never came are gaps. */
-  #flushHeld(connection: Connection, half: Half, position: number): void {
-    while (half.held.length > 0 && half.held[0].position < position) {
-      const segment = half.takeHeld()
-      this.#missing(connection, half, segment)
-      this.#take(connection, half, segment)
-    }
-  }
-
-  /** Bytes before `segment` did not come. */
-  #missing(connection: Connection, half: Half, segment: Segment): void {
-    const missing = segment.position - half.position
-    if (missing <= 0) return
-    if (half.passedBytes === 0 && this.#joinsHere(connection)) half.position = segment.position
-    else this.#driver.gap(connection, half, missing, segment.timeUs)
-  }
-
-  /** True where what a direction said before lies before the input, and is not lost. */
-  #joinsHere(connection: Connection): boolean {
-    if (this.#options.joins !== true || connection.opened) return false
-    if (connection.midstream) return true
-    if (connection.toServer.passedBytes + connection.toClient.passedBytes > 0) return false
-    connection.midstream = true
-    this.accounting.joined += 1
-    return true
-  }
-
-  /** A segment that begins at or before the next position: the new part of it is decoded. */
-  #take(connection: Connection, half: Half, segment: Segment): void {
-    const old = half.position - segment.position
-    const known = segment.payload.length
-    if (old >= segment.length) {
-      this.accounting.duplicateBytes += known
-      return
-    }
-    const payload = old === 0 ? segment.payload : segment.payload.subarray(Math.min(old, known))
-    this.accounting.duplicateBytes += known - payload.length
-    if (payload.length > 0) {
-      half.position += payload.length
-      half.passedBytes += payload.length
-      this.#driver.bytes(connection, half, payload, segment.timeUs)
-    }
-    const missing = segment.position + segment.length - half.position
-    if (missing > 0) this.#driver.gap(connection, half, missing, segment.timeUs)
+    if (segment.connection.clientIp !== '') this.#flows.releaseUnbound(connection)
   }
 
   #closeHalf(connection: Connection, half: Half, segment: Segment): void {
-    this.#flushHeld(connection, half, Number.POSITIVE_INFINITY)
+    this.#order.flushHeld(connection, half, Number.POSITIVE_INFINITY)
     if ((segment.flags & SegmentFlag.RESET) !== 0) connection.reset = true
     // The socket under a TLS object: its bytes were captured as plaintext.
     if ((segment.flags & SegmentFlag.MUTED) !== 0 && connection.exchanges === 0)
       this.#driver.forget(connection, 'muted')
     if (!half.ended) this.#driver.end(connection, half, segment.timeUs)
-  }
-
-  /** What the decoder has finished becomes flows, or waits for the addresses of its connection. */
-  #handOver(connection: Connection): void {
-    const { finished, finishedCount } = this.#driver
-    this.#driver.finishedCount = 0
-    const { info } = connection
-    if (info.clientIp !== '' || info.transport === 'unix' || connection.staysUnbound) {
-      for (let i = 0; i < finishedCount; i++) this.#flow(connection, finished[i])
-    } else {
-      if (connection.unbound.length === 0) {
-        connection.unbound = []
-        connection.unboundSinceUs = connection.lastUs
-      }
-      for (let i = 0; i < finishedCount; i++) connection.unbound.push(finished[i])
-      if (connection.unbound.length >= limits.UNBOUND_EXCHANGES_MAX) {
-        connection.staysUnbound = true
-        this.#releaseUnbound(connection)
-      }
-    }
-  }
-
-  /** The addresses are known, or are not waited for any longer. */
-  #releaseUnbound(connection: Connection): void {
-    const { unbound } = connection
-    connection.unbound = NO_EXCHANGES
-    for (const exchange of unbound) this.#flow(connection, exchange)
-  }
-
-  #flow(connection: Connection, exchange: Exchange): void {
-    if (connection.context === null) connection.context = new FlowContext(connection.info, connection.turned === 1)
-    nameEnds(connection.context, this.#names, exchange.reqStartUs !== 0 ? exchange.reqStartUs : exchange.respStartUs)
-    const flow = new FlowRow(connection.context, exchange, connection.exchanges)
-    connection.exchanges += 1
-    if (connection.protocol?.encrypted === true) connection.tlsVersion = exchange.tlsVersion
-    this.accounting.flows += 1
-    const { evidence } = connection
-    if (evidence !== null) {
-      flow.seg_partition = this.#options.partition ?? 0
-      flow.seg_first = evidence.firstFor(flow.ts)
-      flow.seg_last = evidence.last
-    }
-    this.#options.policy.apply(flow)
-    this.#options.onFlow(flow, connection.context)
   }
 
   /**
@@ -403,13 +286,13 @@ export class DecodePipeline {
 
   #closed(connection: Connection, reason: CloseReason): void {
     for (const half of [connection.toServer, connection.toClient]) {
-      this.#flushHeld(connection, half, Number.POSITIVE_INFINITY)
+      this.#order.flushHeld(connection, half, Number.POSITIVE_INFINITY)
     }
     if (this.#mayBeMuted(connection, reason)) this.#driver.forget(connection, 'encrypted')
     this.#driver.close(connection, reason)
     connection.staysUnbound = true
-    this.#releaseUnbound(connection)
-    this.#handOver(connection)
+    this.#flows.releaseUnbound(connection)
+    this.#flows.handOver(connection, this.#driver)
     this.#options.onConnection(connectionRow(connection, reason))
     if (connection.saved) this.#over.push(connection.info.id)
   }

@@ -1,7 +1,8 @@
 /** One set of connections to a Kafka: finds who serves what, tries again what may be tried again, and names errors. */
 import { KlartextError } from '../../core/errors.js'
+import type { Broker, Cluster } from './broker.js'
 import { errorType, isTransient, isUnanswered, kafkaError, rootOf } from './errors.js'
-import { type Broker, type Cluster, createCluster } from './kafkajs.js'
+import { createCluster } from './kafkajs.js'
 import type { KafkaBusOptions } from './options.js'
 import { checkVersions } from './versions.js'
 

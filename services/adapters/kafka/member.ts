@@ -12,9 +12,9 @@ import {
   encodeSubscriber,
   type Partitions,
 } from './assignment.js'
+import type { JoinedGroup } from './broker.js'
 import type { KafkaClient } from './client.js'
 import { errorType } from './errors.js'
-import type { JoinedGroup } from './kafkajs.js'
 
 const SESSION_MS = 3_500
 /** What brokers allow by default at least. */

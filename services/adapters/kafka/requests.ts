@@ -4,7 +4,8 @@
  * (KIP-447, `require_stable`).
  */
 import type { CommittedOffset, TopicPartition } from '../../core/ports/bus.js'
-import { type ProtocolRequest, protocolError } from './kafkajs.js'
+import type { ProtocolRequest } from './broker.js'
+import { protocolError } from './kafkajs.js'
 import type { AbortedTransaction } from './record_reader.js'
 import { AnswerBytes, RequestBytes } from './wire.js'
 

@@ -1,7 +1,7 @@
 import { KlartextError } from '../../core/errors.js'
 import type { BusMessage, BusTransaction, TopicPartition } from '../../core/ports/bus.js'
+import type { ProducerIdentity } from './broker.js'
 import type { KafkaClient } from './client.js'
-import type { ProducerIdentity } from './kafkajs.js'
 import { checkMetadata } from './metadata.js'
 
 export interface TransactionParts {

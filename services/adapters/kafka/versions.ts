@@ -1,6 +1,7 @@
 /** Whether a broker and klartext have a version of each request in common; kafkajs looks at the upper end only. */
 import { KlartextError } from '../../core/errors.js'
-import { type Broker, implementedVersions } from './kafkajs.js'
+import type { Broker } from './broker.js'
+import { implementedVersions } from './kafkajs.js'
 import { OWN_REQUESTS } from './requests.js'
 
 /** Requests that are sent through kafkajs. */
