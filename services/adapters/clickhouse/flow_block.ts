@@ -14,7 +14,7 @@ import {
   FlowTextsColumn,
 } from './flow_columns.js'
 import { blockBytes, HARDLY_REPEAT, TABLE_COLUMNS } from './native_block.js'
-import { ByteColumn, LongColumn, ShortColumn, TimeColumn, WordColumn } from './native_columns.js'
+import { numberColumn } from './native_columns.js'
 
 interface FlowColumnWriter {
   readonly type: string
@@ -27,7 +27,6 @@ type Take = (cursor: FieldCursor, columns: readonly FlowColumnWriter[], partitio
 const COLUMNS = TABLE_COLUMNS.flows
 /** Which block a flow is in is known to who makes it, not to the message. */
 const LEDGER: Readonly<Record<string, string>> = { in_partition: 'partition', batch_first: 'first' }
-const NUMBERS: ReadonlySet<ColumnKind> = new Set(['time', 'u8', 'u16', 'u32', 'u64'])
 
 /** One straight line of code over all columns. */
 const take = new Function(
@@ -37,7 +36,7 @@ const take = new Function(
   'first',
   COLUMNS.map(({ name, kind }, i) => {
     if (name in LEDGER) return `cursor.number(); columns[${i}].put(${LEDGER[name]})`
-    return NUMBERS.has(kind) ? `columns[${i}].put(cursor.number())` : `columns[${i}].take(cursor)`
+    return numberColumn(kind, 0) !== null ? `columns[${i}].put(cursor.number())` : `columns[${i}].take(cursor)`
   }).join('\n'),
 ) as Take
 
@@ -55,17 +54,9 @@ export function flowBlock({ messages, partition, first }: FlowMessages): Buffer 
 }
 
 function writerFor(name: string, kind: ColumnKind, rows: number): FlowColumnWriter {
+  const numbers = numberColumn(kind, rows)
+  if (numbers !== null) return numbers
   switch (kind) {
-    case 'time':
-      return new TimeColumn(rows)
-    case 'u8':
-      return new ByteColumn(rows)
-    case 'u16':
-      return new ShortColumn(rows)
-    case 'u32':
-      return new WordColumn(rows)
-    case 'u64':
-      return new LongColumn(rows)
     case 'id':
       return new FlowIdColumn(rows)
     case 'texts':

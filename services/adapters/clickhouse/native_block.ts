@@ -7,18 +7,7 @@ import { type ColumnKind, FLOW_COLUMNS } from '../../core/flow.js'
 import type { TableName, TableRows } from '../../core/ports/store.js'
 import { REPLAY_COLUMNS, REPLAY_PART_COLUMNS } from '../../core/replay.js'
 import { CONNECTION_COLUMNS, COVERAGE_COLUMNS, POD_COLUMNS } from '../../core/rows.js'
-import {
-  ByteColumn,
-  type ColumnWriter,
-  DoubleColumn,
-  IdColumn,
-  LongColumn,
-  ShortColumn,
-  TimeColumn,
-  textBytes,
-  varintBytes,
-  WordColumn,
-} from './native_columns.js'
+import { type ColumnWriter, IdColumn, numberColumn, textBytes, varintBytes } from './native_columns.js'
 import { DictionaryColumn, MapColumn, PairsColumn, TextColumn, TextsColumn } from './native_texts.js'
 
 export interface Column {
@@ -85,19 +74,9 @@ export function blockBytes(
 }
 
 function writerFor(name: string, kind: ColumnKind, rows: number): ColumnWriter<never> {
+  const numbers = numberColumn(kind, rows)
+  if (numbers !== null) return numbers
   switch (kind) {
-    case 'time':
-      return new TimeColumn(rows)
-    case 'u8':
-      return new ByteColumn(rows)
-    case 'u16':
-      return new ShortColumn(rows)
-    case 'u32':
-      return new WordColumn(rows)
-    case 'u64':
-      return new LongColumn(rows)
-    case 'f64':
-      return new DoubleColumn(rows)
     case 'id':
       return new IdColumn(rows)
     case 'texts':

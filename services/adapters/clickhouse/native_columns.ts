@@ -1,4 +1,5 @@
 /** One class per column type of a Native block: takes values in portions, gives the bytes of the whole column. */
+import type { ColumnKind } from '../../core/flow.js'
 
 export interface ColumnWriter<T> {
   /** Of the block; where the table has another, the engine converts. */
@@ -20,7 +21,7 @@ function bounded(value: number, max: number): number {
 
 export const bytesOf = (array: ArrayBufferView): Buffer => Buffer.from(array.buffer, array.byteOffset, array.byteLength)
 
-export class ByteColumn implements NumberWriter {
+class ByteColumn implements NumberWriter {
   readonly type = 'UInt8'
   readonly #data: Uint8Array
   #at = 0
@@ -42,7 +43,7 @@ export class ByteColumn implements NumberWriter {
   }
 }
 
-export class ShortColumn implements NumberWriter {
+class ShortColumn implements NumberWriter {
   readonly type = 'UInt16'
   readonly #data: Uint16Array
   #at = 0
@@ -64,7 +65,7 @@ export class ShortColumn implements NumberWriter {
   }
 }
 
-export class WordColumn implements NumberWriter {
+class WordColumn implements NumberWriter {
   readonly type = 'UInt32'
   readonly #data: Uint32Array
   #at = 0
@@ -86,7 +87,7 @@ export class WordColumn implements NumberWriter {
   }
 }
 
-export class DoubleColumn implements NumberWriter {
+class DoubleColumn implements NumberWriter {
   readonly type = 'Float64'
   readonly #data: Float64Array
   #at = 0
@@ -141,11 +142,31 @@ export class LongColumn implements NumberWriter {
 /** The table's days are UInt16: 2149-06-06. A capture may claim any time; one outside lands on the nearest there is. */
 const TIME_US_MAX = 65_535 * 86_400e6 - 1
 
-export class TimeColumn extends LongColumn {
+class TimeColumn extends LongColumn {
   override readonly type = "DateTime64(6, 'UTC')"
 
   protected override clamp(value: number): number {
     return bounded(value, TIME_US_MAX)
+  }
+}
+
+/** Of the kinds that are numbers, whatever they are read from; null for all others. */
+export function numberColumn(kind: ColumnKind, rows: number): NumberWriter | null {
+  switch (kind) {
+    case 'time':
+      return new TimeColumn(rows)
+    case 'u8':
+      return new ByteColumn(rows)
+    case 'u16':
+      return new ShortColumn(rows)
+    case 'u32':
+      return new WordColumn(rows)
+    case 'u64':
+      return new LongColumn(rows)
+    case 'f64':
+      return new DoubleColumn(rows)
+    default:
+      return null
   }
 }
 

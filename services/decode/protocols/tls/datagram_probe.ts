@@ -8,12 +8,10 @@ import {
   isSealed,
   PIECE_HEADER_BYTES,
 } from './datagram_record.js'
+import { CLIENT_HELLO, HELLO_VERIFY_REQUEST, SERVER_HELLO } from './handshake_type.js'
 import { isDatagramVersion } from './names.js'
 import { ACK, CHANGE_CIPHER_SPEC, FRAGMENT_BYTES_MAX, HANDSHAKE } from './record.js'
 
-const CLIENT_HELLO = 1
-const SERVER_HELLO = 2
-const HELLO_VERIFY_REQUEST = 3
 /** Joined behind the handshake: type, version, and lengths that add up to the datagram. */
 const LIKELY = 75
 

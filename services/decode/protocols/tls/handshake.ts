@@ -7,6 +7,15 @@ import { note } from '../pairing/pending.js'
 import { readCertificate } from './certificate.js'
 import { cipherSuiteName } from './cipher_suites.js'
 import { ja3, ja3s, ja4 } from './fingerprints.js'
+import {
+  CERTIFICATE,
+  CLIENT_HELLO,
+  HELLO_VERIFY_REQUEST,
+  MESSAGE_HEADER_BYTES,
+  SERVER_HELLO,
+  SERVER_HELLO_DONE,
+  SERVER_KEY_EXCHANGE,
+} from './handshake_type.js'
 import { highestVersion, readClientHello, readServerHello } from './hello.js'
 import {
   alertName,
@@ -21,13 +30,6 @@ import {
 } from './names.js'
 import { VectorReader } from './reader.js'
 
-const CLIENT_HELLO = 1
-const SERVER_HELLO = 2
-const HELLO_VERIFY_REQUEST = 3
-const CERTIFICATE = 11
-const SERVER_KEY_EXCHANGE = 12
-const SERVER_HELLO_DONE = 14
-
 const SSL_2 = 0x0002
 const WARNING = 1
 const FATAL = 2
@@ -36,7 +38,6 @@ const HIDDEN_ALERT_BYTES_MAX = 19
 /** ECCurveType of ServerKeyExchange (RFC 8422 section 5.4). */
 const NAMED_CURVE = 3
 const CHAIN_MAX = 100
-const MESSAGE_HEADER_BYTES = 4
 
 export class Handshake {
   #exchange: Exchange | null = null

@@ -3,11 +3,11 @@
  * A message may go on in the next record, and a record may hold several.
  */
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { MESSAGE_HEADER_BYTES } from './handshake_type.js'
 import { startsMessage } from './record.js'
 
 /** Kept of one message: a ClientHello takes 2 KiB, and the first certificate of a chain is what is read of Certificate. */
 export const MESSAGE_BYTES_MAX = 32 * 1024
-const HEADER_BYTES = 4
 
 export interface MessageSink {
   /** `bytes` from `from` to `to` is the body, or the beginning of it where `whole` is false. The bytes are not kept. */
@@ -34,14 +34,14 @@ export class MessageBuffer {
   push(bytes: Buffer, from: number, to: number, sink: MessageSink): void {
     let at = from
     if (this.#lost) {
-      if (to - at < HEADER_BYTES || !startsMessage(bytes, at)) return
+      if (to - at < MESSAGE_HEADER_BYTES || !startsMessage(bytes, at)) return
       this.#lost = false
     }
     while (at < to) {
-      if (this.#passed === 0 && to - at >= HEADER_BYTES) {
-        const size = HEADER_BYTES + bytes.readUIntBE(at + 1, 3)
+      if (this.#passed === 0 && to - at >= MESSAGE_HEADER_BYTES) {
+        const size = MESSAGE_HEADER_BYTES + bytes.readUIntBE(at + 1, 3)
         if (size <= to - at) {
-          sink.message(bytes[at], bytes, at + HEADER_BYTES, at + size, true)
+          sink.message(bytes[at], bytes, at + MESSAGE_HEADER_BYTES, at + size, true)
           at += size
           continue
         }
@@ -51,17 +51,17 @@ export class MessageBuffer {
   }
 
   #gather(bytes: Buffer, from: number, to: number, sink: MessageSink): number {
-    const headerMissing = Math.max(0, HEADER_BYTES - this.#passed)
+    const headerMissing = Math.max(0, MESSAGE_HEADER_BYTES - this.#passed)
     const taken = Math.min(to, from + (headerMissing > 0 ? headerMissing : this.#left))
     this.#keep(bytes, from, taken)
     this.#passed += taken - from
-    if (this.#passed >= HEADER_BYTES && this.#left <= 0) this.#deliver(sink)
+    if (this.#passed >= MESSAGE_HEADER_BYTES && this.#left <= 0) this.#deliver(sink)
     return taken
   }
 
   /** Bytes of the message under way that are still to come; its header is here. */
   get #left(): number {
-    return HEADER_BYTES + this.#kept.readUIntBE(1, 3) - this.#passed
+    return MESSAGE_HEADER_BYTES + this.#kept.readUIntBE(1, 3) - this.#passed
   }
 
   #keep(bytes: Buffer, from: number, to: number): void {
@@ -83,7 +83,7 @@ export class MessageBuffer {
     const kept = this.#kept
     const whole = !this.#holed && kept.length === this.#passed
     this.#reset()
-    if (kept.length >= HEADER_BYTES) sink.message(kept[0], kept, HEADER_BYTES, kept.length, whole)
+    if (kept.length >= MESSAGE_HEADER_BYTES) sink.message(kept[0], kept, MESSAGE_HEADER_BYTES, kept.length, whole)
   }
 
   #reset(): void {
@@ -95,7 +95,7 @@ export class MessageBuffer {
 
   /** `size` bytes of handshake messages are missing here. */
   hole(size: number, sink: MessageSink): void {
-    if (this.#passed >= HEADER_BYTES && size <= this.#left) {
+    if (this.#passed >= MESSAGE_HEADER_BYTES && size <= this.#left) {
       this.#holed = true
       this.#passed += size
       if (this.#left === 0) this.#deliver(sink)
@@ -124,7 +124,7 @@ export class MessageBuffer {
     this.#passed = state.number()
     this.#holed = state.bool()
     this.#lost = state.bool()
-    if (this.#passed >= HEADER_BYTES && this.#kept.length < HEADER_BYTES) state.failed = true
+    if (this.#passed >= MESSAGE_HEADER_BYTES && this.#kept.length < MESSAGE_HEADER_BYTES) state.failed = true
   }
 }
 

@@ -1,6 +1,7 @@
 /** Is it TLS, and which end speaks. */
 import type { Cursor } from '../../../core/cursor.js'
 import { CERTAIN, NO, UNDECIDED, type Verdict } from '../../../core/protocol.js'
+import { CLIENT_HELLO, MESSAGE_HEADER_BYTES, SERVER_HELLO } from './handshake_type.js'
 import {
   ALERT,
   APPLICATION_DATA,
@@ -12,12 +13,10 @@ import {
 } from './record.js'
 import { isOldHello, OLD_HEADER_BYTES } from './ssl2.js'
 
-const CLIENT_HELLO = 1
-const SERVER_HELLO = 2
 /** Record header, message header, version. */
 const HELLO_START_BYTES = RECORD_HEADER_BYTES + 6
 /** Message header, version, random, no session id, one cipher suite, one compression method. */
-const CLIENT_HELLO_BYTES_MIN = 4 + 2 + 32 + 1 + 4 + 2
+const CLIENT_HELLO_BYTES_MIN = MESSAGE_HEADER_BYTES + 2 + 32 + 1 + 4 + 2
 /** A record joined mid-way whose end is not followed by another in sight. */
 const POSSIBLE = 40
 const LIKELY = 75

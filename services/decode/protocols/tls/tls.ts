@@ -26,6 +26,7 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import { beginsDatagramHello, looksLikeDatagram, probeDatagram, saysDatagramServer } from './datagram_probe.js'
 import { DtlsDecoder } from './dtls.js'
 import { Handshake } from './handshake.js'
+import { CLIENT_HELLO, MESSAGE_HEADER_BYTES, SERVER_HELLO } from './handshake_type.js'
 import { MessageBuffer, type MessageSink } from './message_buffer.js'
 import { TLS_PRIVACY } from './privacy.js'
 import { beginsClientHello, probeRecords, saysServer, tellsEnd } from './probe.js'
@@ -48,7 +49,6 @@ export const tls: Protocol = {
 }
 
 const STATE_VERSION = 1
-const MESSAGE_HEADER_BYTES = 4
 /** So many records in a row are not found by chance where none are. */
 const RECORDS_MIN = 4
 
@@ -267,6 +267,7 @@ class TlsDecoder implements Decoder {
 
 /** After ChangeCipherSpec a hello in clear comes where the first one was refused (RFC 8446 section 4.1.4). */
 function isHelloAlone(bytes: Buffer, from: number, size: number): boolean {
-  if (from + MESSAGE_HEADER_BYTES > bytes.length || (bytes[from] !== 1 && bytes[from] !== 2)) return false
+  if (from + MESSAGE_HEADER_BYTES > bytes.length) return false
+  if (bytes[from] !== CLIENT_HELLO && bytes[from] !== SERVER_HELLO) return false
   return bytes.readUIntBE(from + 1, 3) === size - MESSAGE_HEADER_BYTES
 }
