@@ -67,6 +67,7 @@ const SUMS = [
   'gapBytes',
   'flows',
   'connections',
+  'joined',
   'decoderFailures',
   'statesUnreadable',
 ] as const

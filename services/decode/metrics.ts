@@ -22,7 +22,6 @@ export class WorkerMetrics {
   restoredConnections = 0
   /** Checkpoints that did not belong to the committed offset. */
   statesDiscarded = 0
-  finishedPartitions = 0
   /** Partitions taken over from the committed state, at assignment or after a failed transaction. */
   takeovers = 0
   fenced = 0

@@ -273,7 +273,6 @@ export class PartitionWorker {
     // Up to here without an await: outputs, state and position are of one moment. The state comes first: it may hand over.
     const next = this.#next
     const newestMs = this.#newestMs
-    const finished = this.#finished
     const state = this.#stateMessages(next)
     const output = this.#output
     this.#output = new PartitionOutput()
@@ -298,7 +297,6 @@ export class PartitionWorker {
     metrics.connections += output.connections.length
     metrics.stateMessages += state.length
     metrics.stateBytes += state.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
-    if (finished) metrics.finishedPartitions += 1
   }
 
   #stateMessages(next: bigint): BusMessage[] {

@@ -92,7 +92,7 @@ export class Lives {
 const NOTHING: ReadonlySet<string> = new Set()
 
 /** `uid`, `uid.2`, `uid.3`: lives of one object. */
-export function objectOf(key: string): string {
+function objectOf(key: string): string {
   return key.replace(/\.\d+$/, '')
 }
 

@@ -1,5 +1,5 @@
 /** The configuration of the replay worker. */
-import { type SectionOf, secret, text, wholeNumber } from '../core/config/key.js'
+import { secret, text, wholeNumber } from '../core/config/key.js'
 import { CLICKHOUSE_KEYS, KAFKA_KEYS, LOG_KEYS, operationsKeys, REDIS_KEYS } from '../core/config/shared.js'
 import { NAMES_WAIT_KEY } from '../decode/config.js'
 
@@ -34,7 +34,6 @@ const REPLAY_KEYS = {
     help: 'of the hash that stands for a user: that of klartext decode, or rows differ from the live ones',
   }),
 }
-export type ReplayConfig = SectionOf<typeof REPLAY_KEYS>
 
 export const REPLAY_CONFIG = {
   kafka: KAFKA_KEYS,

@@ -15,8 +15,6 @@ export class ReplayMetrics {
   connections = 0
   blocks = 0
   unreadable = 0
-  /** What went wrong, most of it tried again. */
-  errors = 0
 }
 
 export function replayMetrics(metrics: ReplayMetrics): MetricFamily[] {

@@ -8,22 +8,13 @@ import { REPLAY_BLOCKS, type ReplayBlocks, type ReplayFilter, type ReplayRequest
 
 /** Warm-up: longer than most requests and idle pooled connections take between two of them. */
 export const LEAD_US = 120e6
-export const TRAIL_US = 60e6
+const TRAIL_US = 60e6
 /** All of an archive. */
 export const ALL_TIME_US: readonly [number, number] = [0, Number.MAX_SAFE_INTEGER]
 
 /** Kubernetes names have at most 253 characters; more is no name. */
 const NAME_CHARS_MAX = 253
 const VALUES_MAX = 1000
-
-export const NO_FILTER: ReplayFilter = {
-  namespaces: [],
-  workloads: [],
-  addresses: [],
-  ports: [],
-  protocols: [],
-  connIds: [],
-}
 
 export interface Asked {
   readonly archive?: string

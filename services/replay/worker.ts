@@ -194,7 +194,6 @@ export class ReplayWorker {
   }
 
   #report(error: unknown): void {
-    this.metrics.errors += 1
     this.#options.onError?.(error)
   }
 }

@@ -4,7 +4,7 @@ import type { Random } from '../../services/core/random.js'
 import type { Cluster, Kind, Member } from './cluster.js'
 
 export const KILLS = ['decode', 'decode in a call', 'sink', 'sink in a call', 'broker', 'store'] as const
-export const TROUBLES = [
+const TROUBLES = [
   'member leaves',
   'member more',
   'member frozen',

@@ -32,12 +32,10 @@ export type KafkaConfig = SectionOf<typeof KAFKA_KEYS>
 export const CLICKHOUSE_KEYS = {
   url: url('CLICKHOUSE_URL', { schemes: ['http', 'https'], help: 'of its HTTP interface' }),
 }
-export type ClickHouseConfig = SectionOf<typeof CLICKHOUSE_KEYS>
 
 export const REDIS_KEYS = {
   url: url('REDIS_URL', { schemes: ['redis', 'rediss'], help: 'a cache: it may be lost' }),
 }
-export type RedisConfig = SectionOf<typeof REDIS_KEYS>
 
 /** The operations server of a service; each has its own usual port, so that all of them run on one host. */
 export function operationsKeys(port: number) {

@@ -95,7 +95,7 @@ export function errorCode(error: unknown): string {
 }
 
 /** One line; of our own mistakes also where. */
-export function errorLine(error: unknown): string {
+function errorLine(error: unknown): string {
   if (error instanceof KlartextError) return error.message
   if (!(error instanceof Error)) return String(error)
   const where = error.stack?.split('\n').find((line) => line.trimStart().startsWith('at '))

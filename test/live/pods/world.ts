@@ -21,7 +21,7 @@ export const NODES: readonly [NodePlace, NodePlace] = [
   { name: 'node-2', address: '192.168.77.2', pods: '10.244.2.0/24' },
 ]
 export const ZONES: Readonly<Record<string, string>> = { 'node-1': 'eu-1a', 'node-2': 'eu-1b' }
-export const SERVICE_IP = '10.96.7.7'
+const SERVICE_IP = '10.96.7.7'
 /** What runs there is in no pod. */
 const STRANGER_ID = '5'.repeat(64)
 const STRANGER_ADDRESS = '10.9.9.9'

@@ -14,7 +14,7 @@ export interface Statement {
 }
 
 /** Of `formatQuerySingleLine`: the text with all quoted parts blanked, same length, so that words can be found safely. */
-export function blankQuoted(text: string): string {
+function blankQuoted(text: string): string {
   return text.replace(/'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`/gs, (quoted) => quoted[0].padEnd(quoted.length, ' '))
 }
 

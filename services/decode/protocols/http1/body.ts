@@ -4,7 +4,7 @@ import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { lineEnd, withoutCr } from './start_line.js'
 
-export const BODY_NONE = 0
+const BODY_NONE = 0
 const LENGTH = 1
 const CHUNK_SIZE = 2
 const CHUNK_DATA = 3

@@ -206,7 +206,7 @@ function forget(head: Head, kinds: number): void {
   }
 }
 
-export function addField(head: Head, name: FieldName, value: string): void {
+function addField(head: Head, name: FieldName, value: string): void {
   if (head.fields.length < FIELDS_MAX * 2 && head.keptBytes < KEPT_BYTES_MAX) {
     head.fields.push(name.text, value)
     head.keptBytes += name.text.length + value.length

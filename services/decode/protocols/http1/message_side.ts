@@ -13,7 +13,7 @@ import { HeadReader, type RecentBlock } from './head_reader.js'
 import { LINE_ALONE, LINE_BAD, LINE_MORE, lineEnd, withoutCr } from './start_line.js'
 
 /** A head that is not whole within so many bytes is read field by field; also the longest line that is read at all. */
-export const HEAD_WINDOW_BYTES = 16 * 1024
+const HEAD_WINDOW_BYTES = 16 * 1024
 
 /** Its head has no end. */
 export const HEAD_CUT = 'http1.head_cut'

@@ -14,7 +14,7 @@ const CR = 13
 const LF = 10
 
 /** Methods that may be trusted without seeing a version: the registry of RFC 9110 and WebDAV's. */
-export const KNOWN_METHODS: readonly string[] = [
+const KNOWN_METHODS: readonly string[] = [
   'GET',
   'POST',
   'PUT',
@@ -163,7 +163,7 @@ function endsWithOtherVersion(bytes: Buffer, from: number, to: number): boolean 
   return at < slash && (at === from || isBlank(bytes[at - 1]))
 }
 
-export function isHttpSlash(bytes: Buffer, at: number, end: number): boolean {
+function isHttpSlash(bytes: Buffer, at: number, end: number): boolean {
   return (
     at + 5 < end &&
     (bytes[at] | 32) === 104 &&
@@ -225,7 +225,7 @@ function isBlank(byte: number): boolean {
 }
 
 /** tchar, RFC 9110 section 5.6.2. */
-export function isTokenByte(byte: number): boolean {
+function isTokenByte(byte: number): boolean {
   return (
     (byte >= 97 && byte <= 122) ||
     (byte >= 65 && byte <= 90) ||

@@ -12,7 +12,7 @@ import { ACK, ALERT, CHANGE_CIPHER_SPEC, FRAGMENT_BYTES_MAX, HANDSHAKE, HEARTBEA
 export const DATAGRAM_HEADER_BYTES = 13
 /** `type(1) length(3) message_seq(2) fragment_offset(3) fragment_length(3)` in front of each piece of a handshake message. */
 export const PIECE_HEADER_BYTES = 12
-export function epochAt(bytes: Buffer, at: number): number {
+function epochAt(bytes: Buffer, at: number): number {
   return (bytes[at + 3] << 8) | bytes[at + 4]
 }
 

@@ -141,7 +141,7 @@ export function readServerHello(bytes: Buffer, from: number, to: number, whole: 
   return hello
 }
 
-export function isEarlyDraft(version: number): boolean {
+function isEarlyDraft(version: number): boolean {
   return version >> 8 === 0x7f && (version & 0xff) < 22
 }
 

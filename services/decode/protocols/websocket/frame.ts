@@ -69,7 +69,7 @@ export function readHeader(bytes: Buffer, pos: number, end: number, mayCompress:
 const found = new FrameHeader()
 
 /** What `framesInRow` made of a place. */
-export class FrameRow {
+class FrameRow {
   /** Frames whose headers follow one another; 0 if something else is among them, or nothing is known yet. */
   count = 0
   /** The last one ends where the window does. */
