@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { isIP } from 'node:net'
 import { test } from 'node:test'
-import { addressToBytes, addressToText } from './address.js'
+import { addressToBytes, addressToText, isPublicAddress } from './address.js'
 
 test('addresses keep their one text form', () => {
   const texts = [
@@ -42,4 +43,18 @@ test('nothing becomes nothing', () => {
   for (const text of ['', 'host', '1.2.3', '1.2.3.256', '1:2', '::ffff:1.2.3', '1::2::3:4:5:6:7:8:9']) {
     assert.equal(addressToBytes(text).length === 0 || text.startsWith('1::'), true, text)
   }
+})
+
+test('what is no address gives no bytes, as Node judges it', () => {
+  const texts = [
+    '1..2.3 1.2.3 1.2.3.4.5 1.2.3.256 01.2.3.4 0x1.2.3.4 1.2.3.4. a.b.c.d',
+    ':: ::1 1:: 1:2:3:4:5:6:7:8 1:2:3:4:5:6:7:: ::2:3:4:5:6:7:8 fe80::zz 1:2 1:2:3:4:5:6:7:8:9 ::1::2 1:::2 :1 1:',
+    '12345::1 g::1 hello:world:: ::ffff:1.2.3.4 ::ffff:1.2.3 1.2.3.4:: 1::2:3:4:5:6:7:8 :: : ::: 1:2:3:4:5:6:1.2.3.4',
+  ].flatMap((line) => line.split(' '))
+  const isLeadingZero = (text: string) => /(^|\.)0\d/.test(text)
+  for (const text of texts) {
+    if (isLeadingZero(text)) continue
+    assert.equal(addressToBytes(text).length, { 0: 0, 4: 4, 6: 16 }[isIP(text)], text)
+  }
+  assert.equal(isPublicAddress('hello:world::'), false)
 })

@@ -24,13 +24,18 @@ export function addressToText(bytes: Uint8Array, from = 0, size = bytes.length -
   return `${text(words.slice(0, runStart))}::${text(words.slice(runStart + runSize))}`
 }
 
+/** Words between single or double colons. */
+const COLON_FORM = /^(::)?([0-9a-f]{1,4}(::?(?=[0-9a-f])|::$|$))*$/i
+
 /** The inverse of `addressToText`; no bytes for text that is no address. */
 export function addressToBytes(text: string): Buffer {
   if (text === '') return Buffer.alloc(0)
   if (!text.includes(':')) {
-    const parts = text.split('.').map(Number)
-    const valid = parts.length === 4 && parts.every((part) => Number.isInteger(part) && part >= 0 && part <= 255)
-    return valid ? Buffer.from(parts) : Buffer.alloc(0)
+    const address = v4Number(text)
+    if (address < 0) return Buffer.alloc(0)
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(address)
+    return bytes
   }
   // RFC 4291 section 2.2: the last four bytes may be written as IPv4.
   const dotted = /^(.*:)([\d.]+)$/.exec(text)
@@ -39,15 +44,18 @@ export function addressToBytes(text: string): Buffer {
     if (last.length !== 4) return Buffer.alloc(0)
     return addressToBytes(`${dotted[1]}${last.readUInt16BE(0).toString(16)}:${last.readUInt16BE(2).toString(16)}`)
   }
-  const [left, right] = text.split('::')
+  if (!COLON_FORM.test(text)) return Buffer.alloc(0)
+  const [left, right, third] = text.split('::')
+  if (third !== undefined) return Buffer.alloc(0)
   const words = (part: string | undefined) => (part ? part.split(':').map((word) => Number.parseInt(word, 16)) : [])
   const head = words(left)
   const tail = right === undefined ? [] : words(right)
   const zeros = 8 - head.length - tail.length
-  if (zeros < 0 || (right === undefined && zeros !== 0)) return Buffer.alloc(0)
+  // '::' stands for one zero word at least.
+  if (zeros < (right === undefined ? 0 : 1) || (right === undefined && zeros !== 0)) return Buffer.alloc(0)
   const bytes = Buffer.alloc(16)
   for (const [i, word] of [...head, ...new Array<number>(zeros).fill(0), ...tail].entries()) {
-    bytes.writeUInt16BE(word & 0xffff, i * 2)
+    bytes.writeUInt16BE(word, i * 2)
   }
   return bytes
 }

@@ -1,6 +1,9 @@
 /** The Scheduler of a single process. */
 import type { OnTaskFailure, Scheduler } from '../../core/ports/scheduler.js'
 
+/** What is longer a timer would take for no time at all; a task that comes earlier than it has to does no harm. */
+const TIMER_MS_MAX = 0x7fff_ffff
+
 export class TimerScheduler implements Scheduler {
   readonly #onFailure: OnTaskFailure
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -11,7 +14,7 @@ export class TimerScheduler implements Scheduler {
   }
 
   async every(name: string, everyMs: number, task: () => Promise<void>): Promise<void> {
-    this.#timers.add(setInterval(() => this.#start(name, task), everyMs))
+    this.#timers.add(setInterval(() => this.#start(name, task), Math.min(everyMs, TIMER_MS_MAX)))
     this.#start(name, task)
   }
 
