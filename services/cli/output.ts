@@ -28,7 +28,7 @@ export class LineWriter {
 
   endLine(): void {
     this.json.byte(10)
-    if (this.json.size >= this.#sendBytes) this.#send()
+    if (this.json.size >= this.#sendBytes) this.send()
   }
 
   /** To be awaited between batches: memory stays bounded whatever the reader's speed. */
@@ -37,17 +37,17 @@ export class LineWriter {
   }
 
   async end(): Promise<void> {
-    this.#send()
+    this.send()
     await new Promise<void>((resolve) => {
       this.#out.write('', () => resolve())
     })
   }
 
   /**
-   * Files and pipes have mostly taken all of it when `write` comes back, and the same memory, which is in the processor's
+   * Sends what is there. Files and pipes have mostly taken all of it when `write` comes back, and the same memory, which is in the processor's
    * cache, serves again. Else the stream holds the piece until it calls back.
    */
-  #send(): void {
+  send(): void {
     const { json } = this
     if (json.size === 0) return
     const piece = json.bytes

@@ -1,6 +1,6 @@
 /** The built command on small files: exit codes, one-line errors, forms of output. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,10 +12,10 @@ import { ConnectionInfo, type Direction, Segment, SegmentFlag } from '../../serv
 const folder = mkdtempSync(join(tmpdir(), 'klartext-cli-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
+const SCRIPT = join(REPO_ROOT, 'services/cli/bin/klartext.mjs')
+
 function klartext(...words: string[]) {
-  const done = spawnSync(process.execPath, [join(REPO_ROOT, 'services/cli/bin/klartext.mjs'), ...words], {
-    encoding: 'utf8',
-  })
+  const done = spawnSync(process.execPath, [SCRIPT, ...words], { encoding: 'utf8' })
   return { code: done.status, out: done.stdout, err: done.stderr }
 }
 
@@ -101,6 +101,20 @@ test('a column that there is not is one line with the name that was meant', () =
       [2, 'there is no column "METHOD"; the nearest is method\n'],
     ],
   )
+})
+
+test('standard input is decoded as it comes', { timeout: 60_000 }, async () => {
+  const bytes = readFileSync(captureFile('live.pcapng', [...EXCHANGE, ...EXCHANGE]))
+  const second = bytes.indexOf('GET ', bytes.indexOf('GET ') + 1)
+  const child = spawn(process.execPath, [SCRIPT, 'read', '-', '--columns', 'method,status_code', '--format', 'tsv'])
+  let out = ''
+  child.stdout.setEncoding('utf8')
+  child.stdin.write(bytes.subarray(0, second))
+  for await (const piece of child.stdout) {
+    out += piece
+    if (out.endsWith('GET\t200\n')) child.stdin.end(bytes.subarray(second))
+  }
+  assert.equal(out, 'method\tstatus_code\nGET\t200\nGET\t200\n')
 })
 
 test('files that are none of ours are one line and exit code 1', () => {

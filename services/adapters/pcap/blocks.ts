@@ -1,7 +1,7 @@
 /** The bytes of a capture, in blocks, from a file, a pipe or a stream, unpacked where they are gzip'ed. */
 import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
 import { KlartextError } from '../../core/errors.js'
@@ -20,12 +20,15 @@ export interface BlockReaderOptions {
   readonly rest: () => Buffer
   /** Every block of a plain file lies in the same memory: it is valid until the next one is asked for. */
   readonly reuse: boolean
+  /** Ends a stream that is waited for. */
+  readonly signal: AbortSignal | undefined
 }
 
 export async function* readBlocks(input: string | Readable, options: BlockReaderOptions): AsyncGenerator<Buffer> {
   try {
     yield* input instanceof Readable ? streamBlocks(input, options) : fileBlocks(input, options)
   } catch (error) {
+    if (options.signal?.aborted) return
     throw asKlartextError(error, options.name)
   }
 }
@@ -73,6 +76,7 @@ async function* fileChunks(file: FileHandle): AsyncGenerator<Buffer> {
 }
 
 async function* streamBlocks(stream: Readable, options: BlockReaderOptions): AsyncGenerator<Buffer> {
+  if (options.signal !== undefined) addAbortSignal(options.signal, stream)
   let read = 0
   const chunks = stream[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>
   try {

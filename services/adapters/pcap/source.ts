@@ -57,6 +57,7 @@ export class PcapSource implements SegmentSource {
         onProgress,
         rest: () => parser.rest,
         reuse: reuseMemory,
+        signal,
       })) {
         if (signal?.aborted) break
         parser.parse(block, onPacket)

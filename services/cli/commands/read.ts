@@ -25,7 +25,8 @@ export const read: Command = {
   details:
     'Prints one JSON object per flow (--format jsonl, the default when piped), tab-separated values with a line of names\n' +
     '(tsv), or a table (the default on a terminal), and a summary of what was not decoded on standard error. With more\n' +
-    'than one FILE each flow carries "file". What is not printed is not computed either: a few --columns are faster.\n' +
+    'than one FILE each flow carries "file". - is standard input, decoded as it comes: tcpdump -U -w - | klartext\n' +
+    'read -. What is not printed is not computed either: a few --columns are faster.\n' +
     'Exit code: 0 done; 1 a file could not be read at all; 3 a file is cut or broken, what came before it was decoded.\n\n' +
     COLUMNS_HELP,
   options: {
@@ -97,6 +98,7 @@ async function readFile(
     try {
       for await (const batch of source.batches(signal)) {
         pipeline.push(batch)
+        if (opened.isPipe) out.send()
         await out.ready()
       }
     } finally {
