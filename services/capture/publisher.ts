@@ -78,8 +78,8 @@ export class SegmentPublisher {
   async start(): Promise<void> {
     const { bus } = this.#options
     // Within the producer a batch keeps its place and number however often it is sent: it is stored once.
-    this.#producer = await bus.producer({ onRetry: (error) => this.#again(error) })
     const partitions = await bus.partitions(TOPICS.segments)
+    this.#producer = await bus.producer({ onRetry: (error) => this.#again(error) })
     this.#queues = Array.from({ length: partitions }, () => new PartitionQueue())
   }
 

@@ -45,6 +45,18 @@ test('the state of a newer worker is neither used nor removed: the partition wai
   await first.start()
   while ((await first.step(0)) > 0);
   await first.stop()
+  let open = 0
+  const make = bus.producer.bind(bus)
+  bus.producer = async (options) => {
+    const made = await make(options)
+    const close = made.close.bind(made)
+    open += 1
+    made.close = async () => {
+      open -= 1
+      await close()
+    }
+    return made
+  }
   const left = await states(bus)
   assert.ok(left.size > 2, 'connections are open')
   for (const name of ['clock', [...left.keys()].find((key) => key !== 'clock') as string]) {
@@ -59,6 +71,8 @@ test('the state of a newer worker is neither used nor removed: the partition wai
       second.notReady ?? '',
       /^partition 0 is not taken yet: .* has version \d+, this klartext knows up to \d+: update it first$/,
     )
+    // It is tried again and again, and holds nothing of the tries before.
+    assert.equal(open, 0)
     await second.stop()
     assert.equal((await states(bus)).size, left.size)
     await producer.send(TOPICS.state, 0, [{ key, value }])

@@ -105,18 +105,24 @@ export class PartitionWorker {
     // A connection has one number in all topics: what comes out of this partition goes into the same one of those.
     for (const topic of [TOPICS.flows, TOPICS.connections]) await bus.endOffset(topic, partition)
     const producer = await bus.producer({ transactionalId: `${group}-${partition}` })
-    let next = await committedNext(consumer, input)
-    let state = await readState(bus, partition, next)
-    for (let i = 0; i < OFFSET_TRIES && state.foreign.length > 0; i++) {
-      // A transaction that the fence has completed may show in the state before it shows in the offsets.
-      await options.clock.sleep(OFFSET_WAIT_MS)
-      next = await committedNext(consumer, input)
-      state = await readState(bus, partition, next)
+    try {
+      let next = await committedNext(consumer, input)
+      let state = await readState(bus, partition, next)
+      for (let i = 0; i < OFFSET_TRIES && state.foreign.length > 0; i++) {
+        // A transaction that the fence has completed may show in the state before it shows in the offsets.
+        await options.clock.sleep(OFFSET_WAIT_MS)
+        next = await committedNext(consumer, input)
+        state = await readState(bus, partition, next)
+      }
+      if (state.foreign.length > 0) options.metrics.statesDiscarded += state.foreign.length
+      const worker = new PartitionWorker(options, input, producer, next, state)
+      consumer.seek(input, next)
+      return worker
+    } catch (error) {
+      // It is tried again and again: what is opened each time would never be closed.
+      await producer.close().catch(() => {})
+      throw error
     }
-    if (state.foreign.length > 0) options.metrics.statesDiscarded += state.foreign.length
-    const worker = new PartitionWorker(options, input, producer, next, state)
-    consumer.seek(input, next)
-    return worker
   }
 
   get partition(): number {

@@ -68,7 +68,12 @@ export class DecodeWorker {
   async start(): Promise<void> {
     const consumer = await this.#options.bus.consumer(this.#options.group)
     this.#consumer = consumer
-    await consumer.subscribe(TOPICS.segments, (partitions) => this.#assigned(partitions))
+    try {
+      await consumer.subscribe(TOPICS.segments, (partitions) => this.#assigned(partitions))
+    } catch (error) {
+      await consumer.close()
+      throw error
+    }
   }
 
   get #nowMs(): number {

@@ -3,7 +3,7 @@
  * The note is the metadata of an offset that a group of the rule's own commits; whoever runs the rule next reads it.
  */
 import type { Finding } from '../core/finding.js'
-import type { Bus, BusProducer } from '../core/ports/bus.js'
+import type { Bus, BusConsumer, BusProducer } from '../core/ports/bus.js'
 import { TOPICS } from '../core/topics.js'
 import { toOcsf } from './ocsf.js'
 
@@ -65,8 +65,9 @@ export class FindingPublisher {
   /** Fences whoever told before, and only then reads how far that one came. */
   async #take(rule: string): Promise<Teller> {
     const producer = await this.#bus.producer({ transactionalId: this.#groupOf(rule) })
-    const consumer = await this.#bus.consumer(this.#groupOf(rule))
+    let consumer: BusConsumer | null = null
     try {
+      consumer = await this.#bus.consumer(this.#groupOf(rule))
       const { metadata } = await consumer.committed(OUTPUT)
       const teller = { producer, toldUs: metadata === '' ? 0 : Number(metadata) }
       this.#tellers.set(rule, teller)
@@ -75,7 +76,7 @@ export class FindingPublisher {
       await producer.close().catch(() => {})
       throw error
     } finally {
-      await consumer.close()
+      await consumer?.close()
     }
   }
 

@@ -62,8 +62,13 @@ export class Sink {
   async start(): Promise<void> {
     const consumer = await this.#options.bus.consumer(this.#options.group)
     this.#consumer = consumer
-    for (const target of SINK_TABLES) {
-      await consumer.subscribe(target.topic, (partitions) => this.#assigned(target, partitions))
+    try {
+      for (const target of SINK_TABLES) {
+        await consumer.subscribe(target.topic, (partitions) => this.#assigned(target, partitions))
+      }
+    } catch (error) {
+      await consumer.close()
+      throw error
     }
   }
 

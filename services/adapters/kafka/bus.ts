@@ -153,7 +153,12 @@ export class KafkaBus implements Bus {
 
   async consumer(groupId: string): Promise<BusConsumer> {
     const client = this.#newClient()
-    await client.connect()
+    try {
+      await client.connect()
+    } catch (error) {
+      await client.close()
+      throw error
+    }
     const consumer = new KafkaConsumer(client, groupId)
     this.#open.add(consumer)
     return consumer
