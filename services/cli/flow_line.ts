@@ -1,6 +1,7 @@
 /** A flow as one line of a table for people. */
 import type { Flow } from '../core/flow.js'
 import { isoTime } from '../core/wire/flow_json.js'
+import { printable } from './output.js'
 
 export const FLOW_TABLE_HEAD =
   'TIME             CLIENT                 SERVER                 PROTO  STATUS   LATENCY  REQUEST'
@@ -12,10 +13,6 @@ export function flowLine(flow: Flow): string {
   const status = String(flow.status_code === 0 ? flow.outcome : flow.status_code).padStart(6)
   const latency = `${(flow.latency_us / 1000).toFixed(1)} ms`.padStart(10)
   const mark = flow.complete === 1 ? '' : ' (incomplete)'
-  const request = `${flow.method} ${flow.host}${flow.resource}`.trim().replace(CONTROL, '·')
+  const request = printable(`${flow.method} ${flow.host}${flow.resource}`.trim())
   return `${time}  ${client}  ${server}  ${flow.protocol.padEnd(5)}  ${status}${latency}  ${request}${mark}`
 }
-
-// A hostile target must not steer the terminal.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g

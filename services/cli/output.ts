@@ -88,8 +88,14 @@ export class Progress {
   }
 }
 
+/** What comes from traffic and processes must not steer the terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, '·')
+}
+
 /** Rows as an aligned table; numbers to the right. */
-export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+export function table(headings: readonly string[], cells: readonly (readonly (string | number)[])[]): string {
+  const rows = cells.map((row) => row.map((cell) => (typeof cell === 'number' ? cell : printable(cell))))
   const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => String(row[i]).length)))
   const line = (cells: readonly (string | number)[]) =>
     cells

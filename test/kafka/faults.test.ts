@@ -242,10 +242,11 @@ else {
     await createTopics(bus, 12)
     const decode = await new ServiceProcess('decode', { KAFKA_BROKERS: brokers }).ready()
     assert.equal(await decode.metric('klartext_decode_partitions'), 12)
-    await sleep(8_000)
+    // Its start is over.
+    await sleep(4_000)
     const pid = decode.child.pid as number
     const [from, slept, begun] = [cpuUs(pid), sleeps(pid), Date.now()]
-    await sleep(10_000)
+    await sleep(6_000)
     const seconds = (Date.now() - begun) / 1000
     const perSecond = (sleeps(pid) - slept) / seconds
     const share = (cpuUs(pid) - from) / 1e6 / seconds

@@ -5,6 +5,7 @@ import { flowCondition } from '../../replay/filter.js'
 import type { Replay, ReplayRegistry } from '../../replay/registry.js'
 import { parseReplayId, replayTables } from '../../replay/request.js'
 import { type Command, type CommandInput, text, wholeNumber } from '../command.js'
+import { printable } from '../output.js'
 import { openStore, registryOf } from '../replay/access.js'
 import { losses, notes, windowText } from '../replay/report.js'
 
@@ -105,9 +106,8 @@ function differenceText(difference: Difference): string {
 
 const SHOWN_CHARS_MAX = 120
 
-/** Values come from traffic: they must not steer the terminal. */
 function shown(value: string): string {
-  const plain = value.replace(/[\p{Cc}\p{Cf}]/gu, '·')
+  const plain = printable(value)
   return plain.length > SHOWN_CHARS_MAX ? `${plain.slice(0, SHOWN_CHARS_MAX)}...` : plain
 }
 
