@@ -7,6 +7,7 @@ import {
   fromServer,
   HANDSHAKE,
   ipv4,
+  type Packet,
   pcap,
   readCapture,
   SERVER,
@@ -22,7 +23,7 @@ import { TransportPacket } from './transport_packet.js'
 
 const { FIN, SYN, RST, ACK, PSH } = TCP_FLAG
 
-const read = (...frames: Buffer[]) => readCapture(pcap(frames))
+const read = (...frames: (Buffer | Packet)[]) => readCapture(pcap(frames))
 const withData = (segments: readonly Segment[]) => segments.filter((each) => each.length > 0)
 const positions = (segments: readonly Segment[], direction: number) =>
   withData(segments)
@@ -170,6 +171,24 @@ test('what waits behind a hole comes out at the end of the capture, of the conne
     assert.deepEqual(positions(segments, TO_SERVER), [5])
     assert.ok((withData(segments)[0].flags & SegmentFlag.GAP_BEFORE) !== 0)
   }
+})
+
+test('while a lost request holds its direction back the answers wait: both come out as they were said', async () => {
+  const frames = [
+    ...HANDSHAKE,
+    // The request at 100 was lost; its answer and the next exchanges were not.
+    fromServer(500, 'A', PSH | ACK, 101),
+    fromClient(101, 'b', PSH | ACK, 501),
+    fromServer(501, 'B', PSH | ACK, 102),
+    fromClient(102, 'c', PSH | ACK, 502),
+    fromServer(502, 'C', PSH | ACK, 103),
+  ]
+  const { segments } = await read(...frames.map((bytes, i) => ({ bytes, timeUs: START_US + 50 * i })))
+  const gap = ({ flags }: Segment) => ((flags & SegmentFlag.GAP_BEFORE) !== 0 ? '!' : '')
+  assert.deepEqual(
+    withData(segments).map((each) => `${each.payload}${gap(each)}`),
+    ['A', 'b!', 'B', 'c', 'C'],
+  )
 })
 
 test('a hole does not hold back more than its bound', () => {

@@ -2,10 +2,12 @@
  * TCP reassembly: sequence numbers become positions, data leaves in order. What has left in order stays; of copies that wait
  * and differ, the one that begins earlier wins, as in Linux and tshark. Missing bytes become a gap when the receiver
  * acknowledged them (it had them, the capture has not), when too much is held back behind them or for too long, or when the
- * connection ends. RFC 9293.
+ * connection ends. RFC 9293. While one direction holds back, what the other says is put aside, so that both come out in the
+ * order in which they were said: of what was lost nobody else can tell which answer is whose.
  */
 import { type Direction, NO_BYTES, Segment, SegmentFlag } from '../../core/segment.js'
 import { EndpointTable, PacketEnds } from './endpoints.js'
+import { inTimeOrder, ownCopy } from './set_aside.js'
 import type { SkipCounter } from './skipped.js'
 import { ACK, FIN, type Half, RST, SYN, TcpConnection } from './tcp_connection.js'
 import type { TransportPacket } from './transport_packet.js'
@@ -94,6 +96,7 @@ export class TcpTracker {
     if (half.held.length > 0) this.#settle(connection, half, direction, timeUs)
     if (half.finPosition >= 0) this.#closeIfDone(connection, half, direction, packet)
     if (peer.finPosition >= 0) this.#closeIfDone(connection, peer, (1 - direction) as Direction, packet)
+    if (connection.aside.length > 0) this.#letOut(connection)
   }
 
   /** Ends every connection that is still open: what is held back behind a gap comes out, nothing is closed. */
@@ -213,8 +216,30 @@ export class TcpTracker {
       flags |= SegmentFlag.GAP_BEFORE
     }
     if (payload.length < length) flags |= SegmentFlag.TRUNCATED
-    this.#out.push(new Segment(connection.info, direction, half.position, length, payload, timeUs, timeRestNs, flags))
+    const { position } = half
+    this.#push(
+      connection,
+      new Segment(connection.info, direction, position, length, payload, timeUs, timeRestNs, flags),
+    )
     half.advance(length)
+  }
+
+  #push(connection: TcpConnection, segment: Segment): void {
+    if (!connection.holds) this.#out.push(segment)
+    else {
+      connection.putAside(ownCopy(segment))
+      this.#heldBytes += segment.payload.length + HELD_OVERHEAD_BYTES
+    }
+  }
+
+  /** What was put aside comes out once nothing is held back any more, or when it is too much. */
+  #letOut(connection: TcpConnection): void {
+    const { aside, asideBytes } = connection
+    const full = asideBytes > HELD_BYTES_MAX || aside.length > HELD_SEGMENTS_MAX
+    const waits = connection.fromA.held.length > 0 || connection.fromB.held.length > 0
+    if (waits && !full && this.#heldBytes <= this.#limits.heldTotalBytes) return
+    this.#heldBytes -= asideBytes + aside.length * HELD_OVERHEAD_BYTES
+    for (const segment of inTimeOrder(connection.takeAside())) this.#out.push(segment)
   }
 
   #fin(half: Half, seq: number): void {
@@ -269,7 +294,7 @@ export class TcpTracker {
   ): void {
     half.closed = true
     const flags = connection.flags | SegmentFlag.CLOSE | more
-    this.#out.push(new Segment(connection.info, direction, position, 0, NO_BYTES, timeUs, timeRestNs, flags))
+    this.#push(connection, new Segment(connection.info, direction, position, 0, NO_BYTES, timeUs, timeRestNs, flags))
   }
 
   /** A reset counts only where its number lies in the window; forged ones elsewhere are ignored (RFC 5961 section 3). */
@@ -294,6 +319,7 @@ export class TcpTracker {
         this.#drain(connection, half, connection.directionOf(half))
       }
     }
+    if (connection.aside.length > 0) this.#letOut(connection)
   }
 
   /** Forgets a connection. One that never carried a byte leaves nothing but a count. */

@@ -1,5 +1,12 @@
 /** What is known of one TCP connection of a capture. */
-import { type ConnectionInfo, type Direction, SegmentFlag, TO_CLIENT, TO_SERVER } from '../../core/segment.js'
+import {
+  type ConnectionInfo,
+  type Direction,
+  type Segment,
+  SegmentFlag,
+  TO_CLIENT,
+  TO_SERVER,
+} from '../../core/segment.js'
 import { clientRank, makeConnectionInfo } from './connection_info.js'
 import { EndpointPair, type PacketEnds } from './endpoints.js'
 import type { TransportPacket } from './transport_packet.js'
@@ -30,6 +37,7 @@ export class HeldSegment {
   }
 }
 
+const NOTHING_ASIDE: readonly Segment[] = []
 const NOTHING_HELD: readonly HeldSegment[] = []
 
 /** One direction: what one end sends. */
@@ -114,6 +122,9 @@ export class TcpConnection extends EndpointPair {
   readonly #ordinal: number
   #info: ConnectionInfo | null = null
   reset = false
+  /** Segments that are due, while a direction holds back; their payloads are our own. Shared while empty. */
+  aside: readonly Segment[] = NOTHING_ASIDE
+  asideBytes = 0
   readonly fromA = new Half()
   readonly fromB = new Half()
 
@@ -135,6 +146,24 @@ export class TcpConnection extends EndpointPair {
   get info(): ConnectionInfo {
     this.#info ??= makeConnectionInfo(this, 'tcp', this.aDirection === TO_SERVER, this.firstUs, this.#ordinal)
     return this.#info
+  }
+
+  /** What is due now waits: something of this connection is held back. */
+  get holds(): boolean {
+    return this.fromA.held.length > 0 || this.fromB.held.length > 0 || this.aside.length > 0
+  }
+
+  putAside(segment: Segment): void {
+    if (this.aside === NOTHING_ASIDE) this.aside = []
+    ;(this.aside as Segment[]).push(segment)
+    this.asideBytes += segment.payload.length
+  }
+
+  takeAside(): readonly Segment[] {
+    const { aside } = this
+    this.aside = NOTHING_ASIDE
+    this.asideBytes = 0
+    return aside
   }
 
   get finished(): boolean {

@@ -64,3 +64,9 @@ test('open queries are bounded', () => {
   assert.equal(exchanges.length, PENDING_MAX + 10)
   assert.equal(exchanges.filter(({ outcome }) => outcome === 'unknown').length, 10)
 })
+
+test('a response captured a moment before its query is its response, one long before it is not', () => {
+  const [pair, ...rest] = decode([1, true, 990], [1, false, 1000])
+  assert.deepEqual([pair.reqStartUs, pair.respStartUs, pair.complete, rest.length], [1000, 990, true, 0])
+  assert.equal(decode([1, true, 1000], [1, false, 1_000_000]).length, 2)
+})

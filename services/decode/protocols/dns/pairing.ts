@@ -16,6 +16,8 @@ const PENDING_US_MAX = 15_000_000
 /** Responses that came before their query, because directions are captured apart. */
 const EARLY_MAX = 32
 const EARLY_US_MAX = 2_000_000
+/** A response that is seen so little before its query only seems so: two interfaces, queues or clocks saw them. */
+const CROSSING_US_MAX = 100_000
 
 interface Waiting {
   readonly exchange: Exchange
@@ -63,7 +65,7 @@ export class Pairing {
     if (this.#pending.length > 0) this.#countRetry(waiting)
     const early = waiting.transfer
       ? -1
-      : this.#early.findIndex((each) => matches(each, waiting) && each.exchange.respStartUs >= timeUs)
+      : this.#early.findIndex((each) => matches(each, waiting) && each.exchange.respStartUs >= timeUs - CROSSING_US_MAX)
     if (early >= 0) {
       const [answer] = this.#early.splice(early, 1)
       this.#out.exchange(joined(exchange, answer.exchange))
