@@ -33,6 +33,8 @@ export class HeaderBlocks {
   readonly #hpack: readonly [HpackDecoder, HpackDecoder] = [new HpackDecoder(), new HpackDecoder()]
   readonly #open: [OpenBlock | null, OpenBlock | null] = [null, null]
   readonly #doubt: [number, number] = [Doubt.NONE, Doubt.NONE]
+  /** What comes next may be the rest of a block whose beginning was lost. */
+  readonly #mayGoOn: [boolean, boolean] = [false, false]
   /** Requests were whole before the bytes that are in doubt. */
   #requestsWhole = false
   /** Blocks that were HPACK. */
@@ -45,6 +47,7 @@ export class HeaderBlocks {
   /** The direction begins here. */
   begin(direction: Direction): void {
     this.#open[direction] = null
+    this.#mayGoOn[direction] = false
     this.#doubt[direction] = Doubt.NONE
     this.#hpack[direction].begin()
   }
@@ -55,6 +58,7 @@ export class HeaderBlocks {
    * upwards in steps of two: if the next one has the next number, there was none.
    */
   lost(direction: Direction, size: number): void {
+    this.#mayGoOn[direction] = true
     const open = this.#open[direction]
     if (open !== null) {
       this.#cutOpen(direction, open)
@@ -114,11 +118,13 @@ export class HeaderBlocks {
     const last = (flags & Flag.END_HEADERS) !== 0
     const open = this.#open[direction]
     if (type === FrameType.CONTINUATION) {
+      if (open === null && this.#mayGoOn[direction]) return true
       if (open === null || open.stream !== stream) return false
       open.add(bytes, from, to)
       this.#measure()
       return last ? this.#decodeOpen(direction, open, endUs) : true
     }
+    this.#mayGoOn[direction] = false
     if (open !== null) return false
     let begin = from
     let end = to
@@ -187,7 +193,9 @@ export class HeaderBlocks {
     let begin = from + ((flags & Flag.PADDED) !== 0 ? 1 : 0)
     let promised = 0
     if (type === FrameType.PUSH_PROMISE) {
-      if (to - begin >= PROMISED_BYTES) promised = bytes.readUInt32BE(begin) & 0x7fff_ffff
+      // Of which stream nobody knows.
+      if (to - begin < PROMISED_BYTES) return this.forget(direction)
+      promised = bytes.readUInt32BE(begin) & 0x7fff_ffff
       begin += PROMISED_BYTES
     } else if ((flags & Flag.PRIORITY) !== 0) begin += PRIORITY_BYTES
     // What is here may be padding at its end.
@@ -234,6 +242,7 @@ export class HeaderBlocks {
     out.bool(this.#requestsWhole)
     for (const direction of [TO_SERVER, TO_CLIENT] as const) {
       out.u8(this.#doubt[direction])
+      out.bool(this.#mayGoOn[direction])
       this.#hpack[direction].save(out, texts)
       const open = this.#open[direction]
       out.bool(open !== null)
@@ -246,6 +255,7 @@ export class HeaderBlocks {
     this.#requestsWhole = state.bool()
     for (const direction of [TO_SERVER, TO_CLIENT] as const) {
       this.#doubt[direction] = state.u8()
+      this.#mayGoOn[direction] = state.bool()
       this.#hpack[direction].restore(state, texts)
       this.#open[direction] = state.bool() ? OpenBlock.restore(state) : null
     }

@@ -35,7 +35,7 @@ export const http2: Protocol = {
 const WHOLE_FRAME_BYTES_MAX = 64 * 1024
 /** What is no HTTP/2 after all shows soon; one wrong place in a connection that was joined late does not say so. */
 const FAILURES_MAX = 2
-const STATE_VERSION = 5
+const STATE_VERSION = 6
 const DIRECTIONS = [TO_SERVER, TO_CLIENT] as const
 
 const frame = new FrameHeader()

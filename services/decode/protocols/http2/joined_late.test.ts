@@ -14,10 +14,13 @@ import {
   reset,
 } from '../../../../test/fakes/http2_frames.js'
 import { Http2Peer } from '../../../../test/fakes/http2_peer.js'
+import { Cursor } from '../../../core/cursor.js'
+import { WITHDRAW } from '../../../core/protocol.js'
 import { TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 
 const CANCEL = 8
 const PUSH_PROMISE = 5
+const CONTINUATION = 9
 
 function joined(): Http2Peer {
   const peer = new Http2Peer(false)
@@ -81,4 +84,28 @@ test('a promise is read although it comes behind what cancels it', () => {
   peer.say(TO_CLIENT, headers(2, fields([':status', '200']), Flags.END_HEADERS), data(2, Buffer.from('css'), 1))
   const { statusCode, outcome, respBytes, complete } = peer.find('/style.css')
   assert.deepEqual([statusCode, outcome, respBytes, complete], [200, 'ok', 3, true])
+})
+
+test('the rest of a header whose beginning was lost ends nothing: the connection goes on behind it', () => {
+  const peer = new Http2Peer()
+  const rest = Buffer.alloc(30, 0x84)
+  peer.lose(TO_SERVER, 1400, frame(CONTINUATION, Flags.NONE, 1, rest))
+  for (const flags of [Flags.NONE, Flags.END_HEADERS])
+    assert.equal(peer.say(TO_SERVER, frame(CONTINUATION, flags, 1, rest)), 1)
+  peer.say(TO_SERVER, get(3, '/next'))
+  peer.say(TO_CLIENT, answer(1), answer(3, '404'))
+  assert.deepEqual([peer.find('').statusCode, peer.find('/next').statusCode], [200, 404])
+  // Where nothing was lost it is an error.
+  assert.equal(new Http2Peer().say(TO_SERVER, frame(CONTINUATION, Flags.END_HEADERS, 1, rest)), WITHDRAW)
+})
+
+test('a promise that is cut before it says of which stream is no answer of the stream it came on', () => {
+  const peer = new Http2Peer()
+  peer.say(TO_SERVER, get(1, '/page'))
+  const cut = Cursor.over(frame(PUSH_PROMISE, Flags.END_HEADERS, 1, Buffer.alloc(40)).subarray(0, 11), peer.timeUs)
+  cut.ended = true
+  assert.equal(peer.decoder.parse(TO_CLIENT, cut), 11)
+  peer.decoder.close('input_end', peer.timeUs)
+  const { respStartUs, anomalies } = peer.find('/page')
+  assert.deepEqual([respStartUs, anomalies], [0, []])
 })

@@ -52,3 +52,10 @@ test('what other bytes cannot decide is not looked at again with each of them', 
     }
   }
 })
+
+test('SETTINGS that hold what looks like DATA of stream 1 are not left for it', () => {
+  const streams: KnownStreams = { isKnown: (stream) => stream === 1, newest: 1, changes: 1 }
+  // The end of what nghttpx begins with: sizes, 65535, two settings that are 1; then an acknowledgement.
+  const bytes = Buffer.from('04000000000000030000006400040000ffff000900000001000800000001000000040100000000', 'hex')
+  assert.equal(findFrame(Cursor.over(bytes), streams, new FrameSearch()), bytes.length - 9)
+})

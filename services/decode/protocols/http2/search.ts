@@ -1,7 +1,7 @@
 /** Finds frames again where bytes were lost or a connection was joined. */
 import type { Cursor } from '../../../core/cursor.js'
 import { HERE, LATER, NEVER, Places, WAIT } from '../../../core/places.js'
-import { FRAME_HEADER_BYTES, FrameHeader, FrameType, isPlausible } from './frames.js'
+import { FRAME_BYTES_ALLOWED, FRAME_HEADER_BYTES, FrameHeader, FrameType, isPlausible } from './frames.js'
 
 /** What is known of a connection's streams. */
 export interface KnownStreams {
@@ -41,9 +41,8 @@ export class FrameSearch {
 
 /**
  * Offset from `head.pos` of the next frame; -1 if none is in sight. A frame is believed where a fitting one follows it, where
- * it ends with the bytes there are, or where it is of a known stream. DATA looks like anything: of a stream that is not
- * known it has to begin with a segment, or it needs more behind it. One whose end is not here is waited for, unless a better
- * one is found meanwhile.
+ * it ends with the bytes there are, or where it is of a known stream. DATA looks like anything: it has to begin with a
+ * segment, or needs more behind it. One whose end is not here is waited for, unless a better one is found meanwhile.
  */
 export function findFrame(head: Cursor, streams: KnownStreams, memory: FrameSearch): number {
   const { bytes, pos, end } = head
@@ -98,8 +97,11 @@ class Search {
       if (second.stream > this.streamMax) return LATER
       return weak && !segmentBegins && !this.#goesOn() ? LATER : HERE
     }
-    if (known || (next === end && (!weak || segmentBegins))) return HERE
-    return length <= WAIT_BYTES_MAX ? WAIT : LATER
+    if (next === end && (!weak || segmentBegins)) return HERE
+    const waits = length <= WAIT_BYTES_MAX
+    // SETTINGS have bytes in them that look like DATA of stream 1, of any length.
+    if (known && (type !== FrameType.DATA || (length <= FRAME_BYTES_ALLOWED && (segmentBegins || !waits)))) return HERE
+    return waits ? WAIT : LATER
   }
 
   /** DATA goes on with DATA of the same stream, or with something that is as common. */
