@@ -6,7 +6,7 @@ import type { CloseReason } from '../core/protocol.js'
  * found; `cut`: a frame whose rest is missing; `resync`: between messages, while looking for the next start; `too_long`: a
  * frame beyond the limit; `after_end`: of a direction that had ended.
  */
-export type SkipReason = 'undecoded' | 'unrecognised' | 'cut' | 'resync' | 'too_long' | 'after_end'
+export type SkipReason = 'undecoded' | 'unrecognised' | 'cut' | 'resync' | 'too_long' | 'after_end' | 'proxy_header'
 
 export class Accounting {
   segments = 0
@@ -20,6 +20,7 @@ export class Accounting {
     resync: 0,
     too_long: 0,
     after_end: 0,
+    proxy_header: 0,
   }
   /** Seen before: retransmissions, overlaps. */
   duplicateBytes = 0

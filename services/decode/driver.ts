@@ -15,11 +15,13 @@ import {
   WITHDRAW,
 } from '../core/protocol.js'
 import type { UndecodedReason } from '../core/rows.js'
+import { TO_SERVER } from '../core/segment.js'
 import { StateReader } from '../core/state.js'
 import type { Accounting, SkipReason } from './accounting.js'
 import type { Connection } from './connection.js'
 import { type Detection, detect } from './detection.js'
 import * as limits from './limits.js'
+import { proxyHeaderBytes, UNDECIDED_HEADER } from './proxy_header.js'
 import type { Half } from './reassembler.js'
 
 export type OnDecoderFailure = (connection: Connection, error: unknown) => void
@@ -203,6 +205,12 @@ export class Driver {
     half.undecided = false
     if (half.refused) return this.#skip(half, cursor.length, 'unrecognised')
     const last = cursor.length >= limits.PROBE_BYTES_MAX || half.ended || cursor.ended
+    if (half.isAtBeginning && !connection.midstream && connection.direction(half) === TO_SERVER) {
+      const size = proxyHeaderBytes(cursor.bytes, cursor.pos, cursor.end)
+      if (size === UNDECIDED_HEADER && !last && !final) return
+      if (size > 0) this.#skip(half, size, 'proxy_header')
+      if (cursor.length === 0) return
+    }
     const found = this.#detect(connection, half, last || final)
     if (found.kind === 'found') return this.#open(connection, half, found)
     if ((found.kind === 'undecided' || found.kind === 'weak') && !last) {

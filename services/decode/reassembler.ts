@@ -101,6 +101,11 @@ export class Half {
     cursor.searchedBytes = 0
   }
 
+  /** Nothing of it has been dealt with or missed. */
+  get isAtBeginning(): boolean {
+    return this.consumedBytes === 0 && this.skippedBytes === 0 && this.gapBytes === 0
+  }
+
   /** Memory that this direction holds, counted in the accounting too. */
   get ownBytes(): number {
     return (this.#own?.length ?? 0) + this.heldBytes
