@@ -3,6 +3,7 @@ import { EXIT, KlartextError, UsageError } from '../core/errors.js'
 import { DECODER_VERSION } from '../core/flow.js'
 import { helpText, readWords } from './command.js'
 import { COMMANDS } from './commands/index.js'
+import { nearest } from './nearest.js'
 
 export async function main(words: readonly string[]): Promise<number> {
   // A reader that has seen enough (| head) ends the command quietly.
@@ -27,7 +28,10 @@ async function dispatch(words: readonly string[]): Promise<number> {
     process.stdout.write(`klartext ${DECODER_VERSION}\n`)
     return EXIT.done
   }
-  if (!Object.hasOwn(COMMANDS, name)) throw new UsageError(`klartext: unknown command "${name}"; see klartext --help`)
+  if (!Object.hasOwn(COMMANDS, name)) {
+    const meant = nearest(name, Object.keys(COMMANDS))
+    throw new UsageError(`klartext: unknown command "${name}"; the nearest is ${meant}, see klartext --help`)
+  }
   const command = await COMMANDS[name]()
   const input = readWords(command, rest)
   if (input.values.help === true) {

@@ -1,6 +1,7 @@
 import { defaultDataDir } from '../../adapters/chdb/store.js'
 import { EXIT, UsageError } from '../../core/errors.js'
 import { type Command, type CommandInput, text, wholeNumber } from '../command.js'
+import { nearest } from '../nearest.js'
 import { table } from '../output.js'
 import { isStore, openQueries } from '../query.js'
 import { type Question, questionsOfStore, questionsShipped } from '../questions.js'
@@ -44,8 +45,11 @@ async function run(input: CommandInput): Promise<number> {
   try {
     const questions = await questionsOfStore(queries)
     if (name === undefined) return list(questions)
-    if (!questions.some((question) => question.name === name)) {
-      throw new UsageError(`klartext ask: no question "${name}"; klartext ask --list shows them`)
+    const names = questions.map((question) => question.name)
+    if (!names.includes(name)) {
+      throw new UsageError(
+        `klartext ask: no question "${name}"; the nearest is ${nearest(name, names)}, klartext ask --list shows all`,
+      )
     }
     const span = `since = '${clickHouseTime(sinceMs)}', until = '${clickHouseTime(untilMs)}'`
     const sql = `SELECT * FROM klartext.ask_${name}(${span}) LIMIT ${limit}`
