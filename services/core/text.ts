@@ -2,7 +2,7 @@
 
 /** What `bytes.toString('latin1', from, to)` gives: the same call without the choice of an encoding. */
 export function latin1(bytes: Buffer, from: number, to: number): string {
-  return latin1Slice.call(bytes, from, to)
+  return to <= from ? '' : latin1Slice.call(bytes, from, to)
 }
 
 /** Likewise `bytes.toString('utf8', from, to)`. */
@@ -48,7 +48,8 @@ export function word(bytes: Buffer, from: number, to: number): string {
   return text
 }
 
-function isText(text: string, bytes: Buffer, from: number, size: number): boolean {
+/** Are these bytes the characters of `text`? */
+export function isText(text: string, bytes: Buffer, from: number, size: number): boolean {
   if (text.length !== size) return false
   for (let i = 0; i < size; i++) if (text.charCodeAt(i) !== bytes[from + i]) return false
   return true

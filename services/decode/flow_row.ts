@@ -4,49 +4,29 @@ import { DECODER_VERSION, type Flow, plainFlow, SCHEMA_VERSION, type Scope, type
 import type { CaptureSide, Transport } from '../core/segment.js'
 import { endpointOf } from './endpoints.js'
 import { type FlowContext, NO_TEXTS } from './flow_context.js'
+import { eachOnce } from './header_list.js'
 import type { End } from './naming.js'
 
 const NO_MAP: Record<string, string> = Object.freeze({}) as Record<string, string>
 
 /**
- * What an exchange has of its own is kept in the row; what all flows of its connection share is read where it stands: half of
- * a row's columns would be copies. A class, so that all rows have one hidden shape; `plainFlow` makes an object of all columns.
+ * What all flows of a connection share, and what the exchange says, is read where it stands; the row keeps what policy may
+ * change, and what is known of it alone. A class, so that all rows have one hidden shape; `plainFlow` makes an object of all
+ * columns.
  */
 export class FlowRow implements Flow {
   readonly #context: FlowContext
   /** The ends as they were named when the row was made. */
   readonly #client: End
   readonly #server: End
+  readonly #exchange: Exchange
   readonly scope: Scope
-  ts: number
-  latency_us: number
-  ttfb_us: number
-  exchange_seq: number
-  protocol: string
-  l7_version: string
-  method: string
-  host: string
-  endpoint: string
+  readonly exchange_seq: number
+  readonly endpoint: string
   resource: string
-  status_code: number
-  outcome: Flow['outcome']
-  error: string
-  user_agent: string
-  content_type: string
-  req_bytes: number
-  resp_bytes: number
-  trace_id: string
-  span_id: string
-  request_id: string
   principal: string
-  tls_version: string
-  sni: string
-  findings: readonly string[]
   pii = NO_TEXTS
   redactions = NO_TEXTS
-  complete: number
-  gaps: number
-  truncated: number
   attrs: Record<string, string>
   req_headers: HeaderList
   resp_headers: HeaderList
@@ -56,42 +36,17 @@ export class FlowRow implements Flow {
   in_partition = 0
   batch_first = 0
 
+  /** `exchange` is not changed any more. */
   constructor(context: FlowContext, exchange: Exchange, seq: number) {
-    const { reqStartUs, reqEndUs, respStartUs, respEndUs } = exchange
-    const begin = reqStartUs !== 0 ? reqStartUs : respStartUs
-    const bothSeen = reqStartUs !== 0 && respStartUs !== 0
     this.#context = context
     this.#client = context.client
     this.#server = context.server
+    this.#exchange = exchange
     this.scope = context.scope === '' ? 'unknown' : context.scope
-    this.ts = begin
-    // Two clocks of one capture (write entry, read exit) may cross by a few µs: never negative.
-    this.latency_us = bothSeen ? Math.max(0, respEndUs - reqStartUs) : 0
-    this.ttfb_us = bothSeen ? Math.max(0, respStartUs - reqEndUs) : 0
     this.exchange_seq = seq
-    this.protocol = exchange.protocol
-    this.l7_version = exchange.l7Version
-    this.method = exchange.method
-    this.host = exchange.host
     this.endpoint = exchange.endpoint !== '' ? exchange.endpoint : endpointOf(exchange.resource)
     this.resource = exchange.resource
-    this.status_code = exchange.statusCode
-    this.outcome = exchange.outcome
-    this.error = exchange.error
-    this.user_agent = exchange.userAgent
-    this.content_type = exchange.contentType
-    this.req_bytes = exchange.reqBytes
-    this.resp_bytes = exchange.respBytes
-    this.trace_id = exchange.traceId
-    this.span_id = exchange.spanId
-    this.request_id = exchange.requestId
     this.principal = exchange.principal
-    this.tls_version = exchange.tlsVersion !== '' ? exchange.tlsVersion : context.tlsVersion
-    this.sni = exchange.sni
-    this.findings = exchange.anomalies
-    this.complete = exchange.complete ? 1 : 0
-    this.gaps = exchange.gaps
-    this.truncated = exchange.truncated ? 1 : 0
     this.attrs = exchange.attrs ?? NO_MAP
     const { reqHeaders, respHeaders } = exchange
     if (reqHeaders === context.requestHeaders) this.req_headers = reqHeaders
@@ -102,6 +57,103 @@ export class FlowRow implements Flow {
 
   toJSON(): Flow {
     return plainFlow(this)
+  }
+
+  get ts(): number {
+    const { reqStartUs, respStartUs } = this.#exchange
+    return reqStartUs !== 0 ? reqStartUs : respStartUs
+  }
+
+  /** Two clocks of one capture (write entry, read exit) may cross by a few µs: never negative. */
+  get latency_us(): number {
+    const { reqStartUs, respStartUs, respEndUs } = this.#exchange
+    return reqStartUs !== 0 && respStartUs !== 0 ? Math.max(0, respEndUs - reqStartUs) : 0
+  }
+
+  get ttfb_us(): number {
+    const { reqStartUs, reqEndUs, respStartUs } = this.#exchange
+    return reqStartUs !== 0 && respStartUs !== 0 ? Math.max(0, respStartUs - reqEndUs) : 0
+  }
+
+  get tls_version(): string {
+    const { tlsVersion } = this.#exchange
+    return tlsVersion !== '' ? tlsVersion : this.#context.tlsVersion
+  }
+
+  get complete(): number {
+    return this.#exchange.complete ? 1 : 0
+  }
+
+  get truncated(): number {
+    return this.#exchange.truncated ? 1 : 0
+  }
+
+  get protocol(): string {
+    return this.#exchange.protocol
+  }
+
+  get l7_version(): string {
+    return this.#exchange.l7Version
+  }
+
+  get method(): string {
+    return this.#exchange.method
+  }
+
+  get host(): string {
+    return this.#exchange.host
+  }
+
+  get status_code(): number {
+    return this.#exchange.statusCode
+  }
+
+  get outcome(): Flow['outcome'] {
+    return this.#exchange.outcome
+  }
+
+  get error(): string {
+    return this.#exchange.error
+  }
+
+  get user_agent(): string {
+    return this.#exchange.userAgent
+  }
+
+  get content_type(): string {
+    return this.#exchange.contentType
+  }
+
+  get req_bytes(): number {
+    return this.#exchange.reqBytes
+  }
+
+  get resp_bytes(): number {
+    return this.#exchange.respBytes
+  }
+
+  get trace_id(): string {
+    return this.#exchange.traceId
+  }
+
+  get span_id(): string {
+    return this.#exchange.spanId
+  }
+
+  get request_id(): string {
+    return this.#exchange.requestId
+  }
+
+  get sni(): string {
+    return this.#exchange.sni
+  }
+
+  get findings(): readonly string[] {
+    return this.#exchange.anomalies
+  }
+
+  get gaps(): number {
+    return this.#exchange.gaps
   }
 
   get cluster(): string {
@@ -247,26 +299,4 @@ export class FlowRow implements Flow {
   get comm(): string {
     return this.#context.comm
   }
-}
-
-/** Repeated fields are joined with ', ' as RFC 9110 section 5.3 allows; cookies, which HTTP/2 cuts up, as RFC 9113 section 8.2.3 says. */
-function eachOnce(list: HeaderList): HeaderList {
-  if (list.length > COMPARED_MAX) return joined(list)
-  for (let i = 2; i < list.length; i += 2) {
-    for (let j = 0; j < i; j += 2) if (list[i] === list[j]) return joined(list)
-  }
-  return list
-}
-
-/** Longer lists are put into a map at once: comparing each name with each would take too long. */
-const COMPARED_MAX = 48
-
-function joined(list: HeaderList): HeaderList {
-  const values = new Map<string, string>()
-  for (let i = 0; i < list.length; i += 2) {
-    const before = values.get(list[i])
-    const between = list[i] === 'cookie' ? '; ' : ', '
-    values.set(list[i], before === undefined ? list[i + 1] : `${before}${between}${list[i + 1]}`)
-  }
-  return [...values].flat()
 }

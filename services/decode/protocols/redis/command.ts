@@ -4,7 +4,7 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import { CLIENT, type CommandSpec, keyOf, methodOf, PLAIN, REPLCONF, SUBSCRIBE, UNSUBSCRIBE } from './commands.js'
 import { endpointOf } from './key_template.js'
 import { queryText } from './privacy.js'
-import type { Reply } from './reply_reader.js'
+import type { Reply } from './reply.js'
 import type { RequestReader } from './request_reader.js'
 
 /** What a reader knows of the command it has just read. */
@@ -153,6 +153,10 @@ export class Command {
 function attrsOf(db: string, text: string): Record<string, string> | null {
   if (text === '') return db === '' ? null : { 'db.namespace': db }
   return db === '' ? { 'db.query.text': text } : { 'db.namespace': db, 'db.query.text': text }
+}
+
+export function nameDb(exchange: Exchange): void {
+  if (exchange.host !== '') exchange.attrs = { ...exchange.attrs, 'db.namespace': exchange.host }
 }
 
 /** Errors that lie with the server, its state or its limits, and not with what was asked. */

@@ -2,6 +2,7 @@
  * What the decoder knows of commands: where the first key stands, which have subcommands, and which change the state of
  * the connection. Source: the command table of Redis and Valkey 8 (`COMMAND`), key specifications.
  */
+import { isText, latin1 } from '../../../core/text.js'
 
 export const PLAIN = 0
 export const MULTI = 1
@@ -122,6 +123,31 @@ export function commandSpec(sent: string): CommandSpec | null {
   const spec = TABLE.get(name) ?? { name, kind: PLAIN, keyAt, hasSubcommand: false, known: false, secretive: true }
   if (AS_SENT.size >= AS_SENT_MAX) AS_SENT.clear()
   AS_SENT.set(sent, spec)
+  return spec
+}
+
+const NAMES = 512
+const NAME_BYTES_MAX = 16
+const named: (Named | null)[] = new Array<Named | null>(NAMES).fill(null)
+
+interface Named {
+  readonly sent: string
+  readonly spec: CommandSpec
+}
+
+/** As `commandSpec` of these bytes, for the names of the table; null for any other. */
+export function commandNamed(bytes: Buffer, from: number, to: number): CommandSpec | null {
+  const size = to - from
+  if (size === 0 || size > NAME_BYTES_MAX) return null
+  let hash = size
+  for (let i = from; i < to; i++) hash = (Math.imul(hash, 31) + bytes[i]) | 0
+  const at = (hash ^ (hash >>> 9)) & (NAMES - 1)
+  const known = named[at]
+  if (known !== null && isText(known.sent, bytes, from, size)) return known.spec
+  const sent = latin1(bytes, from, to)
+  const spec = commandSpec(sent)
+  if (spec === null || !spec.known) return null
+  named[at] = { sent, spec }
   return spec
 }
 

@@ -32,35 +32,46 @@ export function keyTemplate(sent: string): string {
   return template.length <= TEMPLATE_CHARS_MAX ? template : `${template.slice(0, TEMPLATE_CHARS_MAX)}…`
 }
 
-/** Keys of one shape come one after the other, with other numbers: their template is made once. */
-const RECENT = 4
+/** Keys of one shape come again and again, with other numbers: their template is made once. */
+class Known {
+  readonly method: string
+  readonly key: string
+  readonly endpoint: string
 
-class Recent {
-  readonly keys: string[] = new Array(RECENT).fill('')
-  readonly endpoints: string[] = new Array(RECENT).fill('')
-  next = 0
+  constructor(method: string, key: string, endpoint: string) {
+    this.method = method
+    this.key = key
+    this.endpoint = endpoint
+  }
+
+  fits(method: string, key: string): boolean {
+    return this.method === method && sameShape(this.key, key)
+  }
 }
 
-const recent = new Map<string, Recent>()
-/** Methods are words of a known table, but for those of modules. */
-const METHODS_MAX = 512
+/** A power of two. Each shape has two places, beside each other. */
+const PLACES = 512
+const known = new Array<Known>(PLACES).fill(new Known('', '', ''))
 
 /** `GET user:{id}:cart`: the method, and the template of its key if it has one. */
 export function endpointOf(method: string, key: string): string {
   if (key === '') return method
-  let known = recent.get(method)
-  if (known === undefined) {
-    if (recent.size >= METHODS_MAX) recent.clear()
-    known = new Recent()
-    recent.set(method, known)
-  }
-  const { keys, endpoints } = known
-  for (let i = 0; i < RECENT; i++) if (sameShape(key, keys[i])) return endpoints[i]
-  const endpoint = `${method} ${keyTemplate(key)}`
-  keys[known.next] = key
-  endpoints[known.next] = endpoint
-  known.next = (known.next + 1) % RECENT
-  return endpoint
+  const at = placeOf(method, key)
+  const first = known[at]
+  if (first.fits(method, key)) return first.endpoint
+  const second = known[at ^ 1]
+  known[at ^ 1] = first
+  known[at] = second.fits(method, key) ? second : new Known(method, key, `${method} ${keyTemplate(key)}`)
+  return known[at].endpoint
+}
+
+/** Not of all of it, and the same for all digits. */
+function placeOf(method: string, key: string): number {
+  const begin = key.charCodeAt(0)
+  const middle = key.charCodeAt(key.length >> 1)
+  const ends = Math.imul(isDigit(begin) ? 48 : begin, 31) + (isDigit(middle) ? 48 : middle)
+  const words = Math.imul(method.charCodeAt(0), 31) + method.charCodeAt(method.length - 1) + method.length
+  return (Math.imul(ends, 31) + Math.imul(words, 17) + Math.imul(key.length, 2)) & (PLACES - 1)
 }
 
 /** Equal but for digits in the place of digits: the template does not depend on which these are. */

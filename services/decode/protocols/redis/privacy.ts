@@ -18,7 +18,7 @@ export const REDIS_PRIVACY: Privacy = {
 const MASK = '***'
 /** Settings whose value is a secret: requirepass, masterauth, tls-key-file-pass, auth-pass ... */
 const SECRET_SETTING = /pass|auth|secret/i
-const TEXT_CHARS_MAX = 512
+export const TEXT_CHARS_MAX = 512
 
 /** The command as text, `SET k v`: no password in it, whatever the policy. `more` arguments are not in `args`. */
 export function queryText(spec: CommandSpec, args: readonly string[], more: boolean): string {

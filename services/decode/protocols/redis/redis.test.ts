@@ -8,9 +8,9 @@ import { Random } from '../../../core/random.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import { StateWriter } from '../../../core/state.js'
 import { endpointOf, keyTemplate } from './key_template.js'
-import { PENDING_MAX } from './pairing.js'
 import { REDIS_PRIVACY } from './privacy.js'
 import { redis } from './redis.js'
+import { PENDING_MAX } from './waiting.js'
 
 function command(...args: string[]): string {
   return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`
@@ -32,6 +32,58 @@ function say(decoder: Decoder, direction: Direction, text: string, timeUs: numbe
   }
   return 1
 }
+
+test('commands read in one pass say what those say that come in two pieces', () => {
+  const random = new Random(5)
+  const texts = [
+    '',
+    'k',
+    'user:12:cart',
+    'größe:7',
+    '\ud800',
+    'x'.repeat(99),
+    'y'.repeat(256),
+    'z'.repeat(300),
+    'v'.repeat(1200),
+  ]
+  const names = [
+    'GET',
+    'get',
+    'SET',
+    'MSET',
+    'PING',
+    'ZUNION',
+    'BLMPOP',
+    'EVAL',
+    'CONFIG',
+    'ACL',
+    'JSON.SET',
+    'NOPE',
+    '',
+  ]
+  for (let i = 0; i < 2000; i++) {
+    const args = Array.from({ length: random.below(12) }, () => random.pick(texts))
+    const bytes = Buffer.from(command(random.pick(names), ...args))
+    const at = 1 + random.below(bytes.length - 1)
+    const [whole, cut] = [[bytes], [bytes.subarray(0, at), bytes.subarray(at)]].map((pieces) => {
+      const { exchanges, decoder } = open(i % 2 === 0)
+      say(decoder, TO_SERVER, command('PING'), 1)
+      say(decoder, TO_CLIENT, '+PONG\r\n', 2)
+      let left: Buffer = Buffer.alloc(0)
+      for (const piece of pieces) {
+        const cursor = Cursor.over(Buffer.concat([left, piece]), 3)
+        for (let consumed = 1; consumed > 0 && cursor.length > 0; ) {
+          consumed = decoder.parse(TO_SERVER, cursor)
+          if (consumed > 0) cursor.pos += consumed
+        }
+        left = cursor.bytes.subarray(cursor.pos)
+      }
+      say(decoder, TO_CLIENT, '+OK\r\n', 4)
+      return exchanges
+    })
+    assert.deepEqual(whole, cut, bytes.toString())
+  }
+})
 
 test('a pipeline deeper than what is kept: the first are answered, nothing shifts, and memory is bounded', () => {
   const { exchanges, decoder } = open()

@@ -14,6 +14,7 @@ import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Command } from './command.js'
 import { argsNeeded, type CommandSpec, commandSpec, PLAIN } from './commands.js'
 import { Pairing, PENDING_TEXTS_MAX } from './pairing.js'
+import { PlainRequest } from './plain_request.js'
 import { REDIS_PRIVACY } from './privacy.js'
 import { findCommand, findPushed, isTurned, looksLikeAnswer, probeHead } from './probe.js'
 import { ReplyReader } from './reply_reader.js'
@@ -29,10 +30,13 @@ export const redis: Protocol = {
   open: (out: ExchangeSink): Decoder => new RedisDecoder(out),
 }
 
-const STATE_VERSION = 2
+const STATE_VERSION = 3
 
 /** What is no name at all: the server will refuse it. */
 const ODD: CommandSpec = { name: '', kind: PLAIN, keyAt: 0, hasSubcommand: false, known: false, secretive: true }
+
+/** Empty between two calls, so that one serves all connections. */
+const plain = new PlainRequest()
 
 class RedisDecoder implements Decoder {
   readonly #pairing: Pairing
@@ -61,6 +65,14 @@ class RedisDecoder implements Decoder {
 
   #request(input: Cursor): number {
     const requests = this.#requests
+    if (!requests.underWay) {
+      const command = plain.parse(input, this.#keepsText)
+      if (command !== null) {
+        this.#inline = false
+        this.#pairing.request(command)
+        return plain.consumedBytes
+      }
+    }
     const consumed = requests.parse(input)
     if (consumed === BAD) return this.#bad(TO_SERVER)
     if (requests.done) {
@@ -72,10 +84,14 @@ class RedisDecoder implements Decoder {
     return consumed
   }
 
+  get #keepsText(): boolean {
+    return this.#withTexts && this.#pairing.waiting < PENDING_TEXTS_MAX
+  }
+
   #take(spec: CommandSpec, whole: boolean): void {
     const requests = this.#requests
     const pairing = this.#pairing
-    const command = Command.of(spec, requests, this.#withTexts && pairing.waiting < PENDING_TEXTS_MAX)
+    const command = Command.of(spec, requests, this.#keepsText)
     command.whole = whole
     if (spec === ODD) command.note('redis.odd_command')
     requests.next()
@@ -96,7 +112,7 @@ class RedisDecoder implements Decoder {
     }
     if (input.bytes[input.pos] === LF && pairing.keptAlive) return 1
     const replies = this.#replies
-    if (!replies.underWay) replies.keepValues = pairing.mayBePush
+    if (!replies.underWay) replies.keepValues = pairing.pushes.mayCome
     const consumed = replies.parse(input)
     if (consumed === BAD) return this.#bad(TO_CLIENT)
     if (replies.done) {
@@ -170,7 +186,7 @@ class RedisDecoder implements Decoder {
       if (at <= pos || !looksLikeAnswer(bytes, at, end)) continue
       if (pairing.repliesGoOn(input.markTimes[i + 1], input.markTimes[i])) return at - pos
     }
-    const pushed = pairing.waiting === 0 || pairing.subscribes ? findPushed(input) : -1
+    const pushed = pairing.waiting === 0 || pairing.pushes.subscribes ? findPushed(input) : -1
     if (pushed >= 0) pairing.session.subscribed = true
     return pushed
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Reply } from './reply_reader.js'
+import { Reply } from './reply.js'
 
 test('a cleared reply keeps nothing of the one before', () => {
   const reply = new Reply()

@@ -2,12 +2,14 @@
 import type { Cursor } from '../../../core/cursor.js'
 import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { copyOfReply, NO_ERRORS, NO_VALUES, Reply } from './reply.js'
 import {
   ATTRIBUTE,
   COLON,
   CR,
   count,
   DOLLAR,
+  headBytes,
   LF,
   LINE_BAD,
   LINE_MORE,
@@ -18,6 +20,7 @@ import {
   PUSH,
   readCount,
   STAR,
+  shortSize,
 } from './resp.js'
 
 /** Deeper nesting is an attack: COMMAND DOCS, the deepest answer of Redis, has ten levels. */
@@ -31,42 +34,6 @@ const ERRORS_KEPT = 256
 const BLOB_BYTES_MAX = 512 * 1024 * 1024
 
 const NO_BYTES = Buffer.alloc(0)
-const NO_VALUES: string[] = []
-const NO_ERRORS: (number | string)[] = []
-
-/** A value as pairing sees it. */
-export class Reply {
-  /** Type byte. */
-  type = 0
-  startUs = 0
-  endUs = 0
-  /** Bytes of all strings and numbers in it, without framing. */
-  sizeBytes = 0
-  gaps = 0
-  /** First word of an error, else `''`. */
-  error = ''
-  /** A simple string, else `''`. */
-  line = ''
-  /** Elements of an array; -1 for null. */
-  elements = -1
-  values: string[] = NO_VALUES
-  /** Of an array: index and first word of elements that are errors, in turn. */
-  errors: (number | string)[] = NO_ERRORS
-
-  clear(): void {
-    this.type = 0
-    this.startUs = 0
-    this.endUs = 0
-    this.sizeBytes = 0
-    this.gaps = 0
-    this.error = ''
-    this.line = ''
-    this.elements = -1
-    this.values = NO_VALUES
-    this.errors = NO_ERRORS
-  }
-}
-
 export class ReplyReader {
   /** The value under way, or the one just read, until the owner calls `next`: the same object for each. */
   readonly reply = new Reply()
@@ -103,6 +70,12 @@ export class ReplyReader {
     if (!this.#begun) {
       this.#begun = true
       this.reply.startUs = input.timeUs(pos)
+      const next = this.#short(bytes, pos, end)
+      if (next > 0) {
+        this.reply.endUs = input.timeUs(next - 1)
+        this.done = true
+        return next - pos
+      }
     }
     while (at < end) {
       if (this.#skip >= 0) {
@@ -129,6 +102,23 @@ export class ReplyReader {
       }
     }
     return at - pos
+  }
+
+  /** The answers that come all the time: `+OK` or a short string that is here whole. Offset behind it; 0 for any other. */
+  #short(bytes: Buffer, at: number, end: number): number {
+    const { reply } = this
+    const size = shortSize(bytes, at, end)
+    if (size >= 0) {
+      reply.type = DOLLAR
+      reply.sizeBytes = size
+      return at + headBytes(size) + size + 2
+    }
+    if (end - at < 5 || bytes[at] !== PLUS || bytes[at + 3] !== CR || bytes[at + 4] !== LF) return 0
+    if (bytes[at + 1] !== 79 || bytes[at + 2] !== 75) return 0
+    reply.type = PLUS
+    reply.sizeBytes = 2
+    reply.line = 'OK'
+    return at + 5
   }
 
   /** Offset behind the element or the head of its string; negated if it opens an aggregate; MORE or BAD. */
@@ -278,14 +268,6 @@ export class ReplyReader {
     this.#skip = state.number()
     this.keepValues = state.bool()
   }
-}
-
-/** A copy, from JSON too; the shared empty lists stay shared. */
-export function copyOfReply(saved: Reply): Reply {
-  const reply = Object.assign(new Reply(), saved)
-  if (reply.values.length === 0) reply.values = NO_VALUES
-  if (reply.errors.length === 0) reply.errors = NO_ERRORS
-  return reply
 }
 
 function wellFormed(bytes: Buffer, from: number, to: number, type: number): boolean {

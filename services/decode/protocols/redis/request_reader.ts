@@ -10,7 +10,7 @@ import { CR, count, DOLLAR, LF, LINE_BAD, LINE_MORE, readCount, STAR } from './r
 
 /** Enough for every key position and for a text that shows what was asked. */
 const ARGS_KEPT = 16
-const ARG_BYTES_KEPT = 256
+export const ARG_BYTES_KEPT = 256
 /** Shorter arguments are waited for, longer ones are consumed as they come. */
 const ARG_WHOLE_BYTES = 2048
 /** Redis refuses longer requests (`proto-max-bulk-len`, 1024 * 1024 arguments) and longer inline lines. */

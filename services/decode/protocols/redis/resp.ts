@@ -68,6 +68,29 @@ export function readCount(bytes: Buffer, at: number, end: number): number {
   return LINE_OK
 }
 
+/** Size of the bulk string at `at`, if it is here whole and has less than 1000 bytes; -1 for any other, whatever it is. */
+export function shortSize(bytes: Buffer, at: number, end: number): number {
+  // None is shorter than `$0\r\n\r\n`.
+  if (at + 6 > end || bytes[at] !== DOLLAR) return -1
+  let size = bytes[at + 1] - 48
+  if (size < 0 || size > 9) return -1
+  let cr = at + 2
+  while (bytes[cr] !== CR) {
+    const digit = bytes[cr] - 48
+    if (size === 0 || digit < 0 || digit > 9 || cr === at + 4) return -1
+    size = size * 10 + digit
+    cr += 1
+  }
+  const to = cr + 2 + size
+  if (bytes[cr + 1] !== LF || to + 2 > end || bytes[to] !== CR || bytes[to + 1] !== LF) return -1
+  return size
+}
+
+/** Bytes before the data of a string of this size: `$12\r\n`. */
+export function headBytes(size: number): number {
+  return size < 10 ? 4 : size < 100 ? 5 : 6
+}
+
 /** Offset of the CR of the CRLF that ends a line from `from` on; -1 if it is not here. */
 export function lineEnd(bytes: Buffer, from: number, end: number): number {
   // Lines are short: a loop beats a search that starts in native code.

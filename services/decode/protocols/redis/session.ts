@@ -6,7 +6,7 @@ import type { Exchange } from '../../../core/exchange.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import type { Command } from './command.js'
 import { AUTH, CLIENT, HELLO, MONITOR, RESET, SELECT, SYNC } from './commands.js'
-import type { Reply } from './reply_reader.js'
+import type { Reply } from './reply.js'
 import { DOLLAR } from './resp.js'
 
 const WORD_CHARS_MAX = 64

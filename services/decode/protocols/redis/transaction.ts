@@ -8,7 +8,7 @@ import type { ExchangeSink } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { Command, setError } from './command.js'
 import { DISCARD, EXEC, MULTI, RESET } from './commands.js'
-import type { Reply } from './reply_reader.js'
+import type { Reply } from './reply.js'
 import type { Session } from './session.js'
 
 /** Longer transactions have their further commands handed over when they are queued. */
