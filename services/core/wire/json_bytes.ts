@@ -92,16 +92,11 @@ export class JsonBytes {
   text(value: string): void {
     const { length } = value
     this.#reserve(length * BYTES_PER_CHAR + 2)
-    const { bytes } = this
-    let at = this.size
-    bytes[at++] = QUOTE
-    for (let i = 0; i < length; i++) {
-      const code = value.charCodeAt(i)
-      if (code < 32 || code > 126 || code === QUOTE || code === BACKSLASH) return this.#escaped(value)
-      bytes[at++] = code
-    }
-    bytes[at++] = QUOTE
-    this.size = at
+    const { bytes, size } = this
+    if (!put(value, bytes, size + 1, AS_IS)) return this.#escaped(value)
+    bytes[size] = QUOTE
+    bytes[size + length + 1] = QUOTE
+    this.size = size + length + 2
   }
 
   /** Control bytes, quotes, and everything beyond ASCII; a lone half of a surrogate pair becomes an escape. */
@@ -112,15 +107,9 @@ export class JsonBytes {
   /** A text without quotes; one with more in it than plain ASCII is written as `escaped` gives it. */
   bare(value: string, escaped: (value: string) => string): void {
     const { length } = value
-    this.#reserve(length)
-    const { bytes } = this
-    let at = this.size
-    for (let i = 0; i < length; i++) {
-      const code = value.charCodeAt(i)
-      if (code < 32 || code > 126 || code === APOSTROPHE || code === BACKSLASH) return this.plain(escaped(value))
-      bytes[at++] = code
-    }
-    this.size = at
+    this.#reserve(length * BYTES_PER_CHAR)
+    if (!put(value, this.bytes, this.size, AS_IS_BARE)) return this.plain(escaped(value))
+    this.size += length
   }
 
   number(value: number): void {
@@ -201,6 +190,10 @@ function viewOf(bytes: Buffer): DataView {
 
 /** Looked up once: to find one of a buffer's many methods is a search in a table each time. */
 const { set } = Uint8Array.prototype
+/** One that Node's types leave out: `write` without the choice of an encoding. Answers bytes written. */
+const { utf8Write } = Buffer.prototype as unknown as {
+  utf8Write(this: Buffer, text: string, at: number, sizeMax: number): number
+}
 
 /** Up to here a loop over words is faster than the call. */
 const COPY_BYTES_MIN = 80
@@ -213,6 +206,36 @@ const OPEN_LIST = 91
 const CLOSE_LIST = 93
 const OPEN_MAP = 123
 const CLOSE_MAP = 125
+
+/** By code, 1 for what stands for itself between quotes, and without them. */
+const AS_IS = asIs(QUOTE)
+const AS_IS_BARE = asIs(APOSTROPHE)
+
+function asIs(not: number): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, code) =>
+    code < 32 || code > 126 || code === not || code === BACKSLASH ? 0 : 1,
+  )
+}
+
+/** Longer texts are written by a call, and looked at as bytes. */
+const LOOPED_CHARS_MAX = 36
+
+/** True if `value` stands at `at` of `bytes`, where there must be room for it in UTF-8; false where not all of it stands for itself. */
+function put(value: string, bytes: Buffer, at: number, plain: Uint8Array): boolean {
+  const { length } = value
+  if (length <= LOOPED_CHARS_MAX) {
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i)
+      if (code > 126 || plain[code] === 0) return false
+      bytes[at + i] = code
+    }
+    return true
+  }
+  // What is beyond ASCII has more bytes than characters.
+  if (utf8Write.call(bytes, value, at, bytes.length - at) !== length) return false
+  for (let i = at; i < at + length; i++) if (plain[bytes[i]] === 0) return false
+  return true
+}
 
 function digitsOf(value: number): number {
   if (value < 10) return 1
