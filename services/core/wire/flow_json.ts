@@ -25,8 +25,7 @@ export function writeFlowJson(
   count(out, KEYS.latency_us, flow.latency_us)
   count(out, KEYS.ttfb_us, flow.ttfb_us)
   writePlace(flow, shape, origin, out)
-  out.raw(shape.workloads)
-  call.write(out)
+  call.write(shape.workloads, out)
   out.text(flow.resource)
   call.answer.write(flow, out)
   out.number(flow.req_bytes)
@@ -34,7 +33,7 @@ export function writeFlowJson(
   const whole = isWhole(flow)
   if (whole && isUncorrelated(flow)) out.raw(shape.ordinary)
   else {
-    writeCorrelation(flow, out)
+    call.correlation.write(flow, out)
     if (whole) out.raw(shape.whole)
     else writeSpecial(flow, out)
   }
@@ -66,13 +65,6 @@ function texts(out: JsonBytes, key: Piece, values: readonly string[]): void {
 
 function isUncorrelated({ trace_id, span_id, request_id, principal }: Flow): boolean {
   return trace_id === '' && span_id === '' && request_id === '' && principal === ''
-}
-
-function writeCorrelation(flow: Flow, out: JsonBytes): void {
-  text(out, KEYS.trace_id, flow.trace_id)
-  text(out, KEYS.span_id, flow.span_id)
-  text(out, KEYS.request_id, flow.request_id)
-  text(out, KEYS.principal, flow.principal)
 }
 
 function isWhole(flow: Flow): boolean {

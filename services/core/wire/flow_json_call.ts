@@ -45,7 +45,40 @@ class Answer {
   }
 }
 
-/** Flows that ask for the same: from `l7_version` to the name of `resource`, and what usually comes with it. */
+/** From `trace_id` to `principal`: the same where no trace is named, and one user asks. */
+class Correlation {
+  #bytes: Piece | null = null
+  #traceId = ''
+  #spanId = ''
+  #requestId = ''
+  #principal = ''
+
+  write(flow: Flow, out: JsonBytes): void {
+    const { trace_id, span_id, request_id, principal } = flow
+    const same =
+      principal === this.#principal &&
+      trace_id === this.#traceId &&
+      span_id === this.#spanId &&
+      request_id === this.#requestId
+    if (same && this.#bytes !== null) return out.raw(this.#bytes)
+    const from = out.size
+    out.raw(KEYS.trace_id)
+    out.text(trace_id)
+    out.raw(KEYS.span_id)
+    out.text(span_id)
+    out.raw(KEYS.request_id)
+    out.text(request_id)
+    out.raw(KEYS.principal)
+    out.text(principal)
+    this.#bytes = same ? kept.piece(out, from) : null
+    this.#traceId = trace_id
+    this.#spanId = span_id
+    this.#requestId = request_id
+    this.#principal = principal
+  }
+}
+
+/** Flows that ask for the same: from `transport` to the name of `resource`, and what usually comes with it. */
 export class Call {
   #bytes: Piece | null = null
   #version = ''
@@ -54,6 +87,7 @@ export class Call {
   #endpoint = ''
   #again = false
   readonly answer = new Answer()
+  readonly correlation = new Correlation()
   readonly attributes = new Attributes()
   readonly requestHeaders = new Headers()
   readonly responseHeaders = new Headers()
@@ -77,9 +111,11 @@ export class Call {
     )
   }
 
-  write(out: JsonBytes): void {
+  /** `workloads` is that of its shape. */
+  write(workloads: Piece, out: JsonBytes): void {
     if (this.#bytes !== null) return out.raw(this.#bytes)
     const from = out.size
+    out.raw(workloads)
     out.raw(KEYS.l7_version)
     out.text(this.#version)
     out.raw(KEYS.method)

@@ -138,3 +138,19 @@ test('any text ends, and says nothing of its literals', () => {
     }
   }
 })
+
+test('texts under one hash, and texts that differ in more than values, keep their own answers', () => {
+  const texts = [
+    'SELECT Aa FROM t',
+    'SELECT BB FROM t',
+    'SELECT "a1" FROM t1',
+    'SELECT "a2" FROM t2',
+    'SELECT 1 FROM t1',
+  ]
+  for (let round = 0; round < 3; round++) {
+    for (const text of texts)
+      assert.equal(readStatement(text, 'pgsql').fingerprint, text.replace('SELECT 1', 'SELECT ?'))
+  }
+  const first = readStatement("SELECT * FROM o WHERE id = 17 AND name = 'x'", 'pgsql')
+  assert.equal(readStatement("SELECT * FROM o WHERE id = 4 AND name = 'long er'", 'pgsql'), first)
+})

@@ -5,7 +5,7 @@
 import { KEYWORDS } from './keywords.js'
 import { type Dialect, END, LITERAL, PARAMETER, PUNCTUATION, Scanner, WORD } from './scanner.js'
 import { TableFinder } from './tables.js'
-import { withoutValues } from './values.js'
+import { TextKey } from './values.js'
 
 export class SqlStatement {
   /** `SELECT`, `INSERT` ... of the (first) statement, in capitals; what a WITH leads to, not WITH. `''` = there is none. */
@@ -35,7 +35,16 @@ const VERB_CHARS_MAX = 24
 const CACHE_TEXTS_MAX = 4096
 const CACHE_CHARS_MAX = 2 << 20
 
+/** Of those the ones that came last, a power of two: found without making a key. */
+const RECENT = 256
+
+interface Recent {
+  readonly key: string
+  readonly statement: SqlStatement
+}
+
 class Cache {
+  readonly recent = new Array<Recent | null>(RECENT).fill(null)
   #young = new Map<string, SqlStatement>()
   #old = new Map<string, SqlStatement>()
   #chars = 0
@@ -61,15 +70,24 @@ class Cache {
 
 const caches: Record<Dialect, Cache> = { pgsql: new Cache(), mysql: new Cache() }
 
+const textKey = new TextKey()
+
 export function readStatement(text: string, dialect: Dialect): SqlStatement {
   const cache = caches[dialect]
   // Texts that differ in simple values only have one answer.
-  const key = withoutValues(text)
+  const simple = textKey.take(text)
+  const place = textKey.hash & (RECENT - 1)
+  if (simple) {
+    const recent = cache.recent[place]
+    if (recent !== null && textKey.is(recent.key)) return recent.statement
+  }
+  const key = simple ? textKey.toString() : text
   let statement = cache.get(key)
   if (statement === undefined) {
     statement = read(text, dialect)
     cache.set(key, statement)
   }
+  if (simple) cache.recent[place] = { key, statement }
   return statement
 }
 

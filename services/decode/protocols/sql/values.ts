@@ -6,6 +6,8 @@
 /** Longer texts are mostly values, or are not repeated. */
 const KEY_CHARS_MAX = 2048
 
+const ZERO = 48
+
 const OTHER = 0
 const QUOTE = 1
 const DIGIT = 2
@@ -26,53 +28,75 @@ for (let code = 0; code < 128; code++) {
 }
 KINDS[39] = QUOTE
 
-export function withoutValues(text: string): string {
-  const size = text.length
-  if (size > KEY_CHARS_MAX) return text
-  let key = ''
-  let kept = 0
-  let before = OTHER
-  for (let at = 0; at < size; at++) {
-    const code = text.charCodeAt(at)
-    const kind = code < 128 ? KINDS[code] : NAME
-    if (kind === DIGIT && before !== NAME) {
-      let end = at + 1
-      while (isNumberPart(text.charCodeAt(end))) end++
-      key += text.slice(kept, at)
-      key += '0'
-      kept = end
-      at = end - 1
-      before = NAME
-      continue
+/** The key of one text after another: what was looked up before is found again without a new text being made. */
+export class TextKey {
+  readonly #codes = new Uint16Array(KEY_CHARS_MAX + 1)
+  #size = 0
+  hash = 0
+
+  /** False if the text is its own key. */
+  take(text: string): boolean {
+    const size = text.length
+    this.#size = 0
+    this.hash = 0
+    if (size > KEY_CHARS_MAX) return false
+    let before = OTHER
+    for (let at = 0; at < size; at++) {
+      const code = text.charCodeAt(at)
+      const kind = code < 128 ? KINDS[code] : NAME
+      if (kind === DIGIT && before !== NAME) {
+        while (isNumberPart(text.charCodeAt(at + 1))) at++
+        this.#add(ZERO)
+        before = NAME
+        continue
+      }
+      this.#add(code)
+      if (kind === QUOTE) {
+        // A letter in front changes the rules: E'..', U&'..'.
+        if (before === NAME || text.charCodeAt(at - 1) === 38) return false
+        const end = text.indexOf("'", at + 1)
+        if (end < 0 || text.charCodeAt(end + 1) === 39 || hasBackslash(text, at, end)) return false
+        this.#add(code)
+        at = end
+        before = OTHER
+        continue
+      }
+      if (kind === QUOTED_NAME) {
+        const end = text.indexOf(text[at], at + 1)
+        if (end < 0) return false
+        while (at < end) this.#add(text.charCodeAt(++at))
+        before = NAME
+        continue
+      }
+      if (kind === HARD) {
+        // `$1` is simple.
+        if (code !== 36 || !isDigit(text.charCodeAt(at + 1))) return false
+        before = NAME
+        continue
+      }
+      if ((code === 45 || code === 47) && isComment(text, at)) return false
+      before = kind === DIGIT ? NAME : kind
     }
-    if (kind === QUOTE) {
-      // A letter in front changes the rules: E'..', U&'..'.
-      if (before === NAME || text.charCodeAt(at - 1) === 38) return text
-      const end = text.indexOf("'", at + 1)
-      if (end < 0 || text.charCodeAt(end + 1) === 39 || hasBackslash(text, at, end)) return text
-      key += text.slice(kept, at)
-      key += "''"
-      kept = end + 1
-      at = end
-      before = OTHER
-      continue
-    }
-    if (kind === QUOTED_NAME) {
-      at = text.indexOf(text[at], at + 1)
-      if (at < 0) return text
-      before = NAME
-      continue
-    }
-    if (kind === HARD) {
-      // `$1` is simple.
-      if (code !== 36 || !isDigit(text.charCodeAt(at + 1))) return text
-      before = NAME
-      continue
-    }
-    if ((code === 45 || code === 47) && isComment(text, at)) return text
-    before = kind === DIGIT ? NAME : kind
+    return true
   }
-  return kept === 0 ? text : key + text.slice(kept)
+
+  #add(code: number): void {
+    this.#codes[this.#size++] = code
+    this.hash = (Math.imul(this.hash, 31) + code) | 0
+  }
+
+  /** Is this the key of the text that was taken last? */
+  is(key: string): boolean {
+    const size = this.#size
+    if (key.length !== size) return false
+    const codes = this.#codes
+    for (let i = 0; i < size; i++) if (key.charCodeAt(i) !== codes[i]) return false
+    return true
+  }
+
+  toString(): string {
+    return String.fromCharCode(...this.#codes.subarray(0, this.#size))
+  }
 }
 
 function isDigit(code: number): boolean {
