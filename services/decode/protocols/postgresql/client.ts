@@ -4,7 +4,6 @@ import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import { word } from '../../../core/text.js'
 import type { Conversation } from './conversation.js'
-import { newExchange } from './describe.js'
 import * as m from './messages.js'
 import * as ops from './op.js'
 import { Op } from './op.js'
@@ -34,10 +33,10 @@ export class ClientSide {
   parse(input: Cursor): number {
     const { bytes, pos, end } = input
     const conversation = this.#conversation
-    if (conversation.opaque) return end - pos
+    if (conversation.encryption.opaque) return end - pos
     if (this.#skip > 0) return this.#pass(input)
     if (bytes[pos] === 0) return this.#startup(input)
-    if (conversation.asksEncryption && !input.ended) {
+    if (conversation.encryption.asked && !input.ended) {
       input.waits = true
       return MORE
     }
@@ -76,7 +75,7 @@ export class ClientSide {
   #pass(input: Cursor): number {
     const size = Math.min(this.#skip, input.end - input.pos)
     this.#skip -= size
-    const last = this.#conversation.last
+    const last = this.#conversation.operations.queue.last
     if (this.#skipCounts && last !== null) last.endUs = input.timeUs(input.pos + size - 1)
     return size
   }
@@ -93,7 +92,7 @@ export class ClientSide {
     const code = m.int32(bytes, pos + 4)
     const conversation = this.#conversation
     if (code === m.CANCEL_REQUEST) {
-      const exchange = newExchange(conversation.session)
+      const exchange = conversation.operations.newExchange()
       exchange.method = 'CANCEL'
       exchange.endpoint = 'CANCEL'
       exchange.reqStartUs = startUs
@@ -101,10 +100,11 @@ export class ClientSide {
       // The server never answers it: whether it worked shows on the other connection.
       exchange.outcome = 'ok'
       if (exchange.attrs !== null) exchange.attrs['postgresql.cancel.pid'] = String(m.int32(bytes, pos + 8))
-      conversation.alone(exchange)
+      conversation.operations.hand(exchange)
       return length
     }
-    if (code !== m.SSL_REQUEST && code !== m.GSSENC_REQUEST) readStartup(bytes, pos, pos + length, conversation.session)
+    if (code !== m.SSL_REQUEST && code !== m.GSSENC_REQUEST)
+      readStartup(bytes, pos, pos + length, conversation.operations.session)
     const kind = code === m.SSL_REQUEST ? ops.SSL : code === m.GSSENC_REQUEST ? ops.GSSENC : ops.STARTUP
     const op = new Op(kind, startUs)
     op.endUs = input.timeUs(pos + length - 1)
@@ -150,7 +150,7 @@ export class ClientSide {
         this.#parseUs = 0
         this.#bindUs = 0
         // The server passes over a Sync while it takes copied data.
-        return this.#conversation.copying ? null : new Op(ops.SYNC, startUs)
+        return this.#conversation.operations.copying ? null : new Op(ops.SYNC, startUs)
       case m.FUNCTION_CALL: {
         const op = new Op(ops.FUNCTION, startUs)
         op.bytes = Math.max(0, bodyBytes - 4)
@@ -167,7 +167,7 @@ export class ClientSide {
 
   #bind(bytes: Buffer, from: number, to: number, bodyBytes: number, startUs: number): Op {
     const op = new Op(ops.BIND, startUs)
-    op.bytes = readBind(bytes, from, to, bodyBytes, op)
+    op.bytes = readBind(bytes, from, to, bodyBytes, op, this.#conversation.operations.withAttrs)
     const parsed = this.#parseUs !== 0 && this.#parseName === op.name
     this.#bindPortal = op.portal
     this.#bindUs = parsed ? this.#parseUs : startUs
@@ -188,9 +188,9 @@ export class ClientSide {
   }
 
   #copyData(startUs: number, size: number): Op | null {
-    const conversation = this.#conversation
-    const last = conversation.copying ? conversation.taker : conversation.last
-    const open = last !== null && (conversation.copying || (last.kind === ops.COPY && !last.copyEnded))
+    const { copying, taker, queue } = this.#conversation.operations
+    const last = copying ? taker : queue.last
+    const open = last !== null && (copying || (last.kind === ops.COPY && !last.copyEnded))
     const op = open ? last : new Op(ops.COPY, startUs)
     op.copyRows += 1
     op.bytes += size
@@ -199,17 +199,17 @@ export class ClientSide {
   }
 
   #copyEnds(startUs: number, endUs: number, failed: boolean): Op | null {
-    const conversation = this.#conversation
-    if (conversation.copying) {
-      conversation.copying = false
-      const { taker } = conversation
+    const { operations } = this.#conversation
+    if (operations.copying) {
+      operations.copying = false
+      const { taker } = operations
       if (taker !== null) {
         taker.endUs = endUs
         taker.copyFailed = failed
       }
       return null
     }
-    const { last } = conversation
+    const { last } = operations.queue
     const op = last !== null && last.kind === ops.COPY && !last.copyEnded ? last : new Op(ops.COPY, startUs)
     op.copyEnded = true
     op.copyFailed = failed
@@ -218,14 +218,14 @@ export class ClientSide {
   }
 
   gap(sizeBytes: number, timeUs: number): boolean {
-    if (this.#conversation.opaque) return true
+    if (this.#conversation.encryption.opaque) return true
     const inside = sizeBytes > 0 && sizeBytes <= this.#skip
     if (!inside) {
       this.#lost(timeUs)
       return false
     }
     this.#skip -= sizeBytes
-    const { last } = this.#conversation
+    const { last } = this.#conversation.operations.queue
     if (last !== null && (this.#skipCounts || last.kind === ops.COPY)) last.gaps += 1
     return true
   }

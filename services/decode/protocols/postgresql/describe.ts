@@ -21,13 +21,14 @@ const METHODS: Readonly<Record<number, string>> = {
   [FUNCTION]: 'FUNCTIONCALL',
 }
 
-export function newExchange(session: Session): Exchange {
+export function newExchange(session: Session, withAttrs: boolean): Exchange {
   const exchange = new Exchange()
   exchange.protocol = 'postgresql'
   exchange.l7Version = session.version
   exchange.host = session.database
   exchange.userAgent = session.application
   exchange.principal = session.user
+  if (!withAttrs) return exchange
   const attrs: Attrs = { 'db.system.name': 'postgresql' }
   if (session.database !== '') attrs['db.namespace'] = session.database
   if (session.replication !== '') attrs['postgresql.replication'] = session.replication
@@ -36,9 +37,9 @@ export function newExchange(session: Session): Exchange {
 }
 
 /** The request part. `portal` is what an EXECUTE runs; null where that is not known. */
-export function requestOf(op: Op, portal: Portal | null, session: Session): Exchange {
+export function requestOf(op: Op, portal: Portal | null, session: Session, withAttrs: boolean): Exchange {
   // What comes before the login knows nothing of it.
-  const exchange = newExchange(op.kind === SSL || op.kind === GSSENC ? NOBODY : session)
+  const exchange = newExchange(op.kind === SSL || op.kind === GSSENC ? NOBODY : session, withAttrs)
   exchange.reqStartUs = op.startUs
   exchange.reqEndUs = op.endUs
   exchange.reqBytes = op.bytes
@@ -51,49 +52,53 @@ export function requestOf(op: Op, portal: Portal | null, session: Session): Exch
     exchange.complete = false
     note(exchange, 'postgresql.request_cut')
   }
-  const attrs = exchange.attrs as Attrs
-  if (op.kind === QUERY) describeText(exchange, attrs, op.text, readStatement(op.text, 'pgsql'))
-  else if (op.kind === EXECUTE) describePortal(exchange, attrs, portal)
+  if (op.kind === QUERY) describeText(exchange, op.text, readStatement(op.text, 'pgsql'))
+  else if (op.kind === EXECUTE) describePortal(exchange, portal)
   else {
     exchange.method = METHODS[op.kind] ?? ''
     exchange.endpoint = exchange.method
   }
-  if (op.copyRows > 0) {
+  const { attrs } = exchange
+  if (attrs !== null && op.copyRows > 0) {
     attrs['postgresql.copy.direction'] = 'in'
     attrs['postgresql.copy.messages'] = String(op.copyRows)
   }
   return exchange
 }
 
-function describePortal(exchange: Exchange, attrs: Attrs, portal: Portal | null): void {
+function describePortal(exchange: Exchange, portal: Portal | null): void {
   const statement = portal?.statement ?? null
   if (statement === null) {
     // Not the text of another one: it is said that it is not known.
     exchange.complete = false
     note(exchange, 'postgresql.statement_unknown')
-  } else describeStatement(exchange, attrs, statement)
-  if (portal !== null) describeValues(attrs, portal, statement?.types ?? '')
+  } else describeStatement(exchange, statement)
+  if (portal !== null && exchange.attrs !== null) describeValues(exchange.attrs, portal, statement?.types ?? '')
 }
 
 /** A failed Parse or Describe that nothing was to execute. */
-export function describeStatement(exchange: Exchange, attrs: Attrs, statement: Statement): void {
-  describeText(exchange, attrs, statement.text, statement.sql)
+export function describeStatement(exchange: Exchange, statement: Statement): void {
+  describeText(exchange, statement.text, statement.sql)
   if (statement.truncated) exchange.truncated = true
   if (statement.beforeLoss) note(exchange, 'postgresql.statement_before_loss')
-  if (statement.types !== '') attrs['postgresql.parameter_types'] = statement.typeNames
+  if (exchange.attrs !== null && statement.types !== '') {
+    exchange.attrs['postgresql.parameter_types'] = statement.typeNames
+  }
 }
 
-function describeText(exchange: Exchange, attrs: Attrs, text: string, statement: SqlStatement): void {
+function describeText(exchange: Exchange, text: string, statement: SqlStatement): void {
   if (text === '') return
   exchange.method = statement.verb
   exchange.resource = text
   exchange.endpoint = statement.fingerprint
+  if (statement.commented) readTraceparent(exchange, text)
+  const { attrs } = exchange
+  if (attrs === null) return
   if (statement.verb !== '') attrs['db.operation.name'] = statement.verb
   if (statement.tables.length === 1) attrs['db.collection.name'] = statement.tables[0]
   if (statement.summary !== '') attrs['db.query.summary'] = statement.summary
   if (statement.count > 1) attrs['db.operation.batch.size'] = String(statement.count)
   attrs['db.query.text'] = text
-  if (statement.commented) readTraceparent(exchange, text)
 }
 
 const TRACEPARENT = /traceparent\s*=\s*'[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}'/
@@ -127,10 +132,14 @@ export function answer(exchange: Exchange, reply: Reply, session: Session): void
   exchange.respStartUs = reply.startUs
   exchange.respEndUs = reply.endUs
   exchange.respBytes = reply.bytes
-  const attrs = exchange.attrs as Attrs
   const { error } = reply
-  if (error !== null) describeError(exchange, attrs, error)
+  if (error !== null) describeError(exchange, error)
   else if (reply.ended) exchange.outcome = 'ok'
+  if (exchange.attrs !== null) describeReply(exchange, exchange.attrs, reply, session)
+  describeLoss(exchange, reply)
+}
+
+function describeReply(exchange: Exchange, attrs: Attrs, reply: Reply, session: Session): void {
   if (reply.completed > 0 || reply.suspended) {
     const rows = reply.gaps > 0 ? Math.max(reply.rows, reply.tagRows) : reply.rows
     attrs['db.response.returned_rows'] = String(rows)
@@ -147,12 +156,13 @@ export function answer(exchange: Exchange, reply: Reply, session: Session): void
   if (exchange.method === 'STARTUP' && session.serverVersion !== '') {
     attrs['postgresql.server_version'] = session.serverVersion
   }
-  describeLoss(exchange, reply)
 }
 
-function describeError(exchange: Exchange, attrs: Attrs, reply: ReplyError): void {
+function describeError(exchange: Exchange, reply: ReplyError): void {
   exchange.error = reply.sqlstate
   exchange.outcome = outcomeOfError(reply.sqlstate, reply.message)
+  const { attrs } = exchange
+  if (attrs === null) return
   if (reply.sqlstate !== '') attrs['db.response.status_code'] = reply.sqlstate
   const fields: readonly (readonly [string, string])[] = [
     ['severity', reply.severity],
@@ -180,8 +190,8 @@ export function unanswered(exchange: Exchange, outcome: Outcome, anomaly: string
 }
 
 /** Answered, and nobody saw what was asked. The verb is what the server said it did. */
-export function aloneOf(reply: Reply, session: Session): Exchange {
-  const exchange = newExchange(session)
+export function aloneOf(reply: Reply, session: Session, withAttrs: boolean): Exchange {
+  const exchange = newExchange(session, withAttrs)
   answer(exchange, reply, session)
   const verb = /^[A-Z_]+/.exec(reply.tags)
   exchange.method = verb === null ? '' : verb[0]

@@ -55,9 +55,9 @@ class PostgresqlDecoder implements Decoder {
   }
 
   parse(direction: Direction, input: Cursor): number {
-    if (this.#conversation.handover !== null) return SWITCH
+    if (this.#conversation.encryption.handover !== null) return SWITCH
     if (this.#conversation.lostEncryption && startsTls(input)) {
-      this.#conversation.encryptionFollows()
+      this.#conversation.encryption.follows()
       return SWITCH
     }
     const consumed = direction === TO_SERVER ? this.#client.parse(input) : this.#server.parse(input)
@@ -88,7 +88,7 @@ class PostgresqlDecoder implements Decoder {
   }
 
   handover(): Handover | null {
-    return this.#conversation.handover
+    return this.#conversation.encryption.handover
   }
 
   save(out: StateWriter): void {

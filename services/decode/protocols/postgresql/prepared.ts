@@ -118,8 +118,10 @@ export class Prepared {
     return this.#portals.get(name) ?? null
   }
 
-  closePortal(name: string): void {
-    this.#portals.delete(name)
+  /** CloseComplete. */
+  closes(close: Op): void {
+    if (close.portal === 'P') this.#portals.delete(close.name)
+    else this.close(close.name)
   }
 
   /** Requests were lost, and with them perhaps a Close and a Parse of the same name. Some names are given once only. */

@@ -142,6 +142,13 @@ export class ReplyError {
   }
 }
 
+/** From a checkpoint. */
+export function restoredReply(saved: Reply): Reply {
+  const reply = Object.assign(new Reply(), saved)
+  if (saved.error !== null) reply.error = Object.assign(new ReplyError(), saved.error)
+  return reply
+}
+
 class CommandTag {
   readonly text: string
   /** Rows that it counts; -1 where it counts none. */

@@ -53,9 +53,16 @@ export function readTypes(bytes: Buffer, from: number, to: number): string {
 
 /**
  * `portal\0 statement\0 int16 f, f * format, int16 n, n * (int32 size, value), int16 r, r * format`. Answers the bytes of
- * the values.
+ * the values; they are kept where `withValues` is.
  */
-export function readBind(bytes: Buffer, from: number, to: number, bodyBytes: number, op: Op): number {
+export function readBind(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  bodyBytes: number,
+  op: Op,
+  withValues: boolean,
+): number {
   const portalEnd = m.nul(bytes, from, to)
   const nameEnd = portalEnd < 0 ? -1 : m.nul(bytes, portalEnd + 1, to)
   if (nameEnd < 0) {
@@ -71,10 +78,10 @@ export function readBind(bytes: Buffer, from: number, to: number, bodyBytes: num
   if (at + 2 * formats + 2 > to) return 0
   for (let i = 0; i < formats && i < VALUES_MAX; i++) op.formats += bytes[at + 2 * i + 1] === 1 ? '1' : '0'
   at += 2 * formats
-  return readValues(bytes, at, to, bodyBytes - (at - from), op)
+  return readValues(bytes, at, to, bodyBytes - (at - from), op, withValues)
 }
 
-function readValues(bytes: Buffer, from: number, to: number, restBytes: number, op: Op): number {
+function readValues(bytes: Buffer, from: number, to: number, restBytes: number, op: Op, withValues: boolean): number {
   const count = m.int16(bytes, from)
   if (count === 0) return 0
   const values: (string | null)[] = []
@@ -89,13 +96,13 @@ function readValues(bytes: Buffer, from: number, to: number, restBytes: number, 
     const length = m.int32(bytes, at)
     at += 4
     if (length > 0) size += length
-    if (values.length < VALUES_MAX && kept < VALUES_BYTES_MAX) {
+    if (withValues && values.length < VALUES_MAX && kept < VALUES_BYTES_MAX) {
       values.push(length < 0 ? null : valueAt(bytes, at, Math.min(to, at + length), isBinary(op.formats, i)))
       kept += Math.min(Math.max(length, 0), VALUE_BYTES_MAX)
     }
     if (length > 0) at += length
   }
-  op.values = values
+  if (withValues) op.values = values
   // Where not all of it is here, the sizes are known together: what the counts and formats do not take.
   return at > to ? Math.max(0, restBytes - 4 - 4 * count) : size
 }

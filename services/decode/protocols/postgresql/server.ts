@@ -2,10 +2,11 @@
 import type { Cursor } from '../../../core/cursor.js'
 import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import { ALONE, type Conversation, TAKE, TOUCHED, WAIT } from './conversation.js'
-import { newExchange } from './describe.js'
+import type { Conversation } from './conversation.js'
 import * as m from './messages.js'
+import { notification, readAuthentication, readParameter } from './notices.js'
 import * as ops from './op.js'
+import { ALONE, TAKE, TOUCHED, WAIT } from './place.js'
 import { readTypes } from './request_body.js'
 
 /** Of a longer message so many bytes are read and the rest is passed over. */
@@ -27,7 +28,7 @@ export class ServerSide {
   parse(input: Cursor): number {
     const { bytes, pos, end } = input
     const conversation = this.#conversation
-    if (conversation.opaque) return end - pos
+    if (conversation.encryption.opaque) return end - pos
     if (this.#skip > 0) {
       const size = Math.min(this.#skip, end - pos)
       this.#skip -= size
@@ -107,7 +108,7 @@ export class ServerSide {
   }
 
   #encryption(letter: number, input: Cursor): number {
-    this.#conversation.encryption(String.fromCharCode(letter), input.timeUs(input.pos))
+    this.#conversation.encryption.answered(String.fromCharCode(letter), input.timeUs(input.pos))
     return 1
   }
 
@@ -127,10 +128,10 @@ export class ServerSide {
     const timeUs = input.timeUs(from)
     switch (type) {
       case m.NOTIFICATION:
-        this.#notification(bytes, body, to, timeUs, endUs, length)
+        this.#notified(bytes, body, to, length, timeUs, endUs)
         return true
       case m.PARAMETER_STATUS:
-        this.#parameter(bytes, body, to)
+        readParameter(bytes, body, to, conversation.operations.session)
         return true
       case m.NOTICE:
         conversation.reply.notices += 1
@@ -182,7 +183,8 @@ export class ServerSide {
       }
       case m.AUTHENTICATION:
         if (conversation.first?.kind !== ops.STARTUP) return false
-        this.#authentication(bytes, body, to, timeUs)
+        this.#starts(timeUs)
+        readAuthentication(bytes, body, to, conversation.reply)
         return true
       case m.NO_DATA:
         return conversation.described()
@@ -204,13 +206,13 @@ export class ServerSide {
     }
     if (!conversation.answers) return false
     // The server says that a copy is over once the client has said so.
-    if (type === m.COMMAND_COMPLETE && conversation.copying) {
+    if (type === m.COMMAND_COMPLETE && conversation.operations.copying) {
       if (!this.#ended) return WAIT
       conversation.reply.dataOpen = true
     }
     this.#starts(timeUs)
     this.#result(type, bytes, body, to, length, cut, endUs)
-    if (type === m.COPY_IN || type === m.COPY_BOTH) conversation.copiesIn()
+    if (type === m.COPY_IN || type === m.COPY_BOTH) conversation.operations.copiesIn()
     if (type === m.COMMAND_COMPLETE || type === m.SUSPENDED || type === m.EMPTY_QUERY) conversation.executed()
     return true
   }
@@ -279,79 +281,22 @@ export class ServerSide {
       conversation.reply.readError(bytes, body, to)
       conversation.reply.endUs = endUs
     } else if (type === m.AUTHENTICATION) {
-      this.#authentication(bytes, body, to, timeUs)
+      readAuthentication(bytes, body, to, conversation.reply)
       conversation.reply.endUs = endUs
     } else this.#result(type, bytes, body, to, length, cut, endUs)
-    if (touched && (type === m.COPY_IN || type === m.COPY_BOTH)) conversation.copiesIn()
+    if (touched && (type === m.COPY_IN || type === m.COPY_BOTH)) conversation.operations.copiesIn()
     if (!conversation.reply.ended) return
     if (touched) conversation.endsTouched()
-    else conversation.standAlone()
+    else conversation.operations.standAlone()
   }
 
-  /** AuthenticationXXX: what the server asks for. What the client answers is passed over unread. */
-  #authentication(bytes: Buffer, body: number, to: number, timeUs: number): void {
-    const { reply } = this.#conversation
-    this.#starts(timeUs)
-    if (to - body < 4) return
-    const code = m.int32(bytes, body)
-    if (code === 10)
-      reply.auth = bytes.toString('latin1', body + 4, Math.max(body + 4, m.nul(bytes, body + 4, to))).toLowerCase()
-    else if (code === 0) {
-      reply.loggedIn = true
-      if (reply.auth === '') reply.auth = 'trust'
-    } else if (code in AUTH_NAMES) reply.auth = AUTH_NAMES[code]
-  }
-
-  #parameter(bytes: Buffer, body: number, to: number): void {
-    const nameEnd = m.nul(bytes, body, to)
-    const valueEnd = nameEnd < 0 ? -1 : m.nul(bytes, nameEnd + 1, to)
-    if (valueEnd < 0) return
-    const { session } = this.#conversation
-    const value = () => bytes.toString('utf8', nameEnd + 1, Math.min(valueEnd, nameEnd + 129))
-    switch (bytes.toString('latin1', body, nameEnd)) {
-      case 'server_version':
-        session.serverVersion = value()
-        return
-      case 'application_name':
-        session.application = value()
-        return
-      case 'session_authorization':
-        if (session.user === '') session.user = value()
-    }
-  }
-
-  /** `int32 pid, channel\0 payload\0`: sent to whoever listens, between answers. */
-  #notification(bytes: Buffer, body: number, to: number, timeUs: number, endUs: number, length: number): void {
-    const conversation = this.#conversation
-    const exchange = newExchange(conversation.session)
-    const channelEnd = m.nul(bytes, body + 4, to)
-    exchange.method = 'NOTIFICATION'
-    exchange.respStartUs = timeUs
-    exchange.respEndUs = endUs
-    if (channelEnd < 0) exchange.complete = false
-    else {
-      const channel = bytes.toString('utf8', body + 4, Math.min(channelEnd, body + 4 + 128))
-      const payloadEnd = m.nul(bytes, channelEnd + 1, to)
-      exchange.resource = channel
-      exchange.endpoint = `NOTIFICATION ${channel}`
-      exchange.outcome = 'ok'
-      exchange.respBytes = length - 4 - 4 - (channelEnd - body - 4) - 2
-      if (exchange.attrs !== null) {
-        exchange.attrs['messaging.destination.name'] = channel
-        if (payloadEnd > channelEnd + 1) {
-          exchange.attrs['postgresql.notification.payload'] = bytes.toString(
-            'utf8',
-            channelEnd + 1,
-            Math.min(payloadEnd, channelEnd + 257),
-          )
-        }
-      }
-    }
-    conversation.alone(exchange)
+  #notified(bytes: Buffer, body: number, to: number, length: number, timeUs: number, endUs: number): void {
+    const { operations } = this.#conversation
+    operations.hand(notification(operations.newExchange(), bytes, body, to, length, timeUs, endUs))
   }
 
   gap(sizeBytes: number, timeUs: number): boolean {
-    if (this.#conversation.opaque) return true
+    if (this.#conversation.encryption.opaque) return true
     if (sizeBytes > 0 && sizeBytes <= this.#skip) {
       this.#skip -= sizeBytes
       this.#conversation.reply.gaps += 1
@@ -373,15 +318,6 @@ export class ServerSide {
   restore(state: StateReader): void {
     this.#skip = state.number()
   }
-}
-
-/** Manual, "Message Formats". SASL names its mechanism itself. */
-const AUTH_NAMES: Readonly<Record<number, string>> = {
-  2: 'kerberos',
-  3: 'cleartext',
-  5: 'md5',
-  7: 'gss',
-  9: 'sspi',
 }
 
 /** What the values of a row take, by its length and their number. */
