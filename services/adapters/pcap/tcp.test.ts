@@ -283,6 +283,25 @@ test('bytes after the FIN are none of the stream', async () => {
   assert.equal(skipped('out_of_window').bytes, 3)
 })
 
+test('only one direction was captured: what it acknowledges was said by the other', async () => {
+  const { segments } = await read(
+    fromClient(99, '', SYN),
+    fromClient(100, '', ACK, 500),
+    fromClient(100, 'one', ACK, 500),
+    fromClient(103, '', ACK, 540),
+    fromClient(103, 'two', ACK, 540),
+    fromClient(106, '', ACK, 601),
+  )
+  assert.equal(textOf(segments, TO_SERVER), 'onetwo')
+  const [missing, ...more] = segments.filter((each) => each.direction === TO_CLIENT)
+  assert.deepEqual([missing.position, missing.length, missing.payload.length, more.length], [0, 101, 0, 0])
+  // A handshake and a FIN are numbers without bytes.
+  for (const ack of [500, 501]) {
+    const quiet = await read(fromClient(99, '', SYN), fromClient(100, 'one', ACK, 500), fromClient(103, '', ACK, ack))
+    assert.ok(quiet.segments.every((each) => each.direction === TO_SERVER))
+  }
+})
+
 test('a FIN waits for the bytes before it', async () => {
   const { segments } = await read(...HANDSHAKE, fromClient(103, 'def', FIN | ACK), fromClient(100, 'abc'))
   assert.equal(textOf(segments, TO_SERVER), 'abcdef')

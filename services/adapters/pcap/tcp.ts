@@ -318,8 +318,20 @@ export class TcpTracker {
         half.skipGap()
         this.#drain(connection, half, connection.directionOf(half))
       }
+      this.#neverSeen(connection, half)
     }
     if (connection.aside.length > 0) this.#letOut(connection)
+  }
+
+  /**
+   * The other end acknowledged bytes that were not captured, and nothing came behind them: one direction was not captured at
+   * all, or its end was lost. A FIN takes a number too, so that one alone says nothing.
+   */
+  #neverSeen(connection: TcpConnection, half: Half): void {
+    const size = half.ackedPosition - half.position
+    if (size < 2 || half.closed || half.finPosition >= 0 || !connection.opened) return
+    const direction = connection.directionOf(half)
+    this.#emit(connection, half, direction, size, NO_BYTES, connection.lastUs, 0)
   }
 
   /** Forgets a connection. One that never carried a byte leaves nothing but a count. */
