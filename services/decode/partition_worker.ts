@@ -284,7 +284,7 @@ export class PartitionWorker {
     this.#output = new PartitionOutput()
     this.#finished = false
 
-    const begunUs = this.#options.clock.nowUs()
+    const begunMs = this.#options.clock.elapsedMs()
     const transaction = await this.#producer.begin()
     const { partition } = this.#input
     if (output.flows.length > 0) await transaction.send(TOPICS.flows, partition, output.flows)
@@ -297,7 +297,7 @@ export class PartitionWorker {
     this.#committed = next
     this.#committedMs = newestMs
     metrics.transactions += 1
-    metrics.transactionSeconds.observe((this.#options.clock.nowUs() - begunUs) / 1e6)
+    metrics.transactionSeconds.observe((this.#options.clock.elapsedMs() - begunMs) / 1000)
     metrics.transactionSegments.observe(output.segments)
     metrics.flows += output.flows.length
     metrics.connections += output.connections.length

@@ -77,7 +77,7 @@ export class DecodeWorker {
   }
 
   get #nowMs(): number {
-    return this.#options.clock.nowUs() / 1000
+    return this.#options.clock.elapsedMs()
   }
 
   /** Partitions that were ours and still are keep their state if nobody has committed for them in between. */

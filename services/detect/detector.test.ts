@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { SYSTEM_CLOCK } from '../adapters/system/clock.js'
 import type { Clock } from '../core/ports/clock.js'
 import { Detector } from './detector.js'
 import type { DetectEngine } from './engine.js'
@@ -27,7 +28,7 @@ test('while a run that the scheduler began is under way, the others get their tu
     },
     close: async () => {},
   }
-  const clock = { nowUs: () => Date.now() * 1000, sleep: () => sleep(1) } as unknown as Clock
+  const clock: Clock = { ...SYSTEM_CLOCK, sleep: () => sleep(1) }
   const detector = new Detector({ engine, scheduler, metrics: new DetectMetrics(), clock, onFailure: assert.fail })
   await detector.start()
   const stopping = new AbortController()

@@ -19,7 +19,7 @@ const WATCH_MS = 5_000
 
 export class Detector {
   readonly #options: DetectorOptions
-  /** Since when, ms since 1970. */
+  /** Since when, by `elapsedMs`. */
   readonly #running = new Map<string, number>()
   /** By rule: why its last run failed. */
   readonly #trouble = new Map<string, string>()
@@ -29,7 +29,7 @@ export class Detector {
   }
 
   get #nowMs(): number {
-    return this.#options.clock.nowUs() / 1000
+    return this.#options.clock.elapsedMs()
   }
 
   async start(): Promise<void> {

@@ -241,7 +241,7 @@ export class PartitionSink {
   /** An outage of the store is waited out. The token makes a second try of a block that did arrive harmless. */
   async #insert(block: Block, token: string): Promise<void> {
     const { store, clock, metrics } = this.#options
-    const begunUs = clock.nowUs()
+    const begunMs = clock.elapsedMs()
     for (let pauseMs = RETRY_MS_MIN; !this.#abandoned; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
       try {
         await this.#target.insert(
@@ -249,8 +249,7 @@ export class PartitionSink {
           { rows: block.rows, partition: this.#input.partition, first: block.first },
           token,
         )
-        const tookMs = (clock.nowUs() - begunUs) / 1000
-        metrics.insertSeconds.observe(tookMs / 1000)
+        metrics.insertSeconds.observe((clock.elapsedMs() - begunMs) / 1000)
         this.#trouble = null
         return
       } catch (error) {

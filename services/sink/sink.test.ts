@@ -77,6 +77,18 @@ test('blocks end by rows, by bytes and by age', async () => {
   assert.equal(byBytes.store.rows.flows.length, 2)
 })
 
+test('a wall clock that is set back keeps no row waiting', async () => {
+  const { clock, store, publish, join } = await world({ ageMs: 300 })
+  await publish(0, 2)
+  const sink = await join()
+  await sink.step(0)
+  clock.set(-3_600_000)
+  clock.advance(300)
+  await sink.step(0)
+  await sink.step(0)
+  assert.equal(store.rows.flows.length, 2)
+})
+
 test('an outage is waited out: no row lost, none twice, input not read beyond the next block', async () => {
   const { clock, bus, store, publish, join } = await world({ rows: 10, ageMs: 0 })
   let tries = 0

@@ -73,7 +73,7 @@ export class Sink {
   }
 
   get #nowMs(): number {
-    return this.#options.clock.nowUs() / 1000
+    return this.#options.clock.elapsedMs()
   }
 
   /** Blocks in hand are made anew from what was committed: little is lost, and nothing has to be compared. */

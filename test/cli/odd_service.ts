@@ -1,4 +1,4 @@
-/** Services that go wrong, run as services are: `node odd_service.js stuck|broken|slow`. */
+/** Services that go wrong, run as services are: `node odd_service.js stuck|broken|slow|asleep`. */
 import { configSources } from '../../services/adapters/system/config_file.js'
 import { runService } from '../../services/adapters/system/run_service.js'
 import { readConfig } from '../../services/core/config/config.js'
@@ -24,6 +24,24 @@ const KINDS: Readonly<Record<string, (context: ServiceContext) => RunningService
     stop: never,
     metrics: () => [],
   }),
+  /** Goes on as ever after its host was asleep for an hour: it had no turn before somebody looks at it. */
+  asleep: ({ health, stopping }) => {
+    const beating = () => setInterval(() => health.beat(), 100)
+    let beat = beating()
+    setTimeout(() => {
+      clearInterval(beat)
+      const now = Date.now
+      Date.now = () => now() + 3_600_000
+    }, 500)
+    setTimeout(() => {
+      beat = beating()
+    }, 1_200)
+    return {
+      run: () => new Promise((resolve) => stopping.addEventListener('abort', () => resolve())),
+      stop: async () => clearInterval(beat),
+      metrics: () => [],
+    }
+  },
   /** Has lost something, and says so when it ends. */
   slow: ({ health, stopping }) => {
     const beat = setInterval(() => health.beat(), 100)

@@ -71,6 +71,14 @@ test('an end in good order with losses lists them, exit code 3', { timeout: 60_0
   assert.equal(lines().at(-1)?.message, 'ended')
 })
 
+test('a host that was asleep has not been stuck', { timeout: 60_000 }, async () => {
+  const { child, logged, ended } = odd('asleep')
+  await logged('started')
+  await sleep(1_600)
+  child.kill('SIGTERM')
+  assert.equal(await ended, 0)
+})
+
 function klartext(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
   const env = { PATH: process.env.PATH, ...environment }
   const command = [join(REPO_ROOT, 'services/cli/bin/klartext.mjs'), ...words]

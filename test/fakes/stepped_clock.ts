@@ -18,6 +18,10 @@ export class SteppedClock implements Clock {
     return this.#us
   }
 
+  elapsedMs(): number {
+    return this.#us / 1000
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason)

@@ -94,7 +94,8 @@ export class KafkaClient {
 
   /** Runs `call` until it succeeds, `retryMs` are over or the error is no passing one. */
   async retry<T>(doing: string, call: () => Promise<T>, { onDoubt, onRetry }: RetryOptions = {}): Promise<T> {
-    const until = onRetry === undefined ? Date.now() + (this.options.retryMs ?? 30_000) : Number.POSITIVE_INFINITY
+    const until =
+      onRetry === undefined ? performance.now() + (this.options.retryMs ?? 30_000) : Number.POSITIVE_INFINITY
     for (let waitMs = BACKOFF_MS; ; waitMs = Math.min(waitMs * 2, BACKOFF_MS_MAX)) {
       if (this.#closed) throw new KlartextError('CLOSED', 'the bus is closed')
       try {
@@ -104,7 +105,7 @@ export class KafkaClient {
       } catch (error) {
         if (isUnanswered(error)) onDoubt?.()
         this.failing(error, doing)
-        if (!isTransient(error) || Date.now() + waitMs > until) throw kafkaError(error, this.where, doing)
+        if (!isTransient(error) || performance.now() + waitMs > until) throw kafkaError(error, this.where, doing)
         onRetry?.(kafkaError(error, this.where, doing))
         if (errorType(error) === 'CONCURRENT_TRANSACTIONS') waitMs = CONCURRENT_TRANSACTION_MS
         else this.#coordinators.clear()

@@ -50,12 +50,12 @@ export class KafkaConsumer implements BusConsumer {
 
   async poll(maxBytes: number, waitMs: number): Promise<BusRecord[]> {
     this.#check()
-    const until = Date.now() + waitMs
+    const until = performance.now() + waitMs
     for (;;) {
       this.#member.polled()
       const isAssigned = await this.#ensureAssigned()
       const records = isAssigned ? this.#fetcher.read(maxBytes) : []
-      const left = until - Date.now()
+      const left = until - performance.now()
       if (records.length > 0 || left <= 0) return records
       await this.#changed.wait(left)
       this.#check()
@@ -141,9 +141,9 @@ export class KafkaConsumer implements BusConsumer {
   async committed(input: TopicPartition): Promise<CommittedOffset> {
     this.#check()
     const { topic, partition } = input
-    for (const until = Date.now() + STABLE_MS_MAX; ; ) {
+    for (const until = performance.now() + STABLE_MS_MAX; ; ) {
       try {
-        return (await this.#committed(topic, [partition], Date.now() < until))[0]
+        return (await this.#committed(topic, [partition], performance.now() < until))[0]
       } catch (error) {
         if (errorType((error as KlartextError).cause) !== 'UNSTABLE_OFFSET_COMMIT') throw error
         await new Promise((resolve) => setTimeout(resolve, STABLE_CHECK_MS))

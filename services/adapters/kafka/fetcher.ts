@@ -267,7 +267,7 @@ export class Fetcher {
   async #failed(error: unknown): Promise<void> {
     if (this.#closed) return
     this.#client.failing(error, 'reading')
-    const now = Date.now()
+    const now = performance.now()
     this.#failingSinceMs ??= now
     const isLong = now - this.#failingSinceMs > (this.#client.options.retryMs ?? 30_000)
     if (!isTransient(error) || isLong) {

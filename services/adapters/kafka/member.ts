@@ -40,7 +40,7 @@ export class GroupMember {
   /** The coordinator no longer knows this member or generation: nothing it does counts. */
   #isOut = true
   #heartbeat: NodeJS.Timeout | null = null
-  #lastPollMs = Date.now()
+  #lastPollMs = performance.now()
   /** Of the leader: partitions of each topic as the group was divided; of others nothing. */
   #counts: ReadonlyMap<string, number> = new Map()
   #countedMs = 0
@@ -66,7 +66,7 @@ export class GroupMember {
   }
 
   polled(): void {
-    this.#lastPollMs = Date.now()
+    this.#lastPollMs = performance.now()
   }
 
   /** The group is to be divided anew. */
@@ -128,7 +128,7 @@ export class GroupMember {
       counts.set(topic, await this.#client.partitions(topic))
     }
     this.#counts = counts
-    this.#countedMs = Date.now()
+    this.#countedMs = performance.now()
     const assigned = assign(subscribers, (topic) => counts.get(topic) ?? 0)
     return [...assigned].map(([memberId, each]) => ({ memberId, memberAssignment: encodeAssignment(each) }))
   }
@@ -137,7 +137,7 @@ export class GroupMember {
     if (this.#heartbeat !== null) return
     let isWaiting = false
     this.#heartbeat = setInterval(() => {
-      if (isWaiting || this.#mustJoin || Date.now() - this.#lastPollMs > POLL_MS_MAX) {
+      if (isWaiting || this.#mustJoin || performance.now() - this.#lastPollMs > POLL_MS_MAX) {
         // While it joins, the join itself is the sign of life; before that, staying silent would end the session.
         if (isWaiting || !this.#mustJoin || this.#isOut) return
       }
@@ -178,9 +178,9 @@ export class GroupMember {
   }
 
   async #countsChanged(): Promise<boolean> {
-    if (this.#counts.size === 0 || Date.now() - this.#countedMs < COUNTS_MS) return false
+    if (this.#counts.size === 0 || performance.now() - this.#countedMs < COUNTS_MS) return false
     const counts = this.#counts
-    this.#countedMs = Date.now()
+    this.#countedMs = performance.now()
     await this.#client.refresh()
     for (const [topic, count] of counts) {
       const now = await this.#client.partitions(topic).catch(() => count)

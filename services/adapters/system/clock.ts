@@ -4,6 +4,7 @@ import type { Clock } from '../../core/ports/clock.js'
 /** The clock of this machine. */
 export const SYSTEM_CLOCK: Clock = {
   nowUs: () => Date.now() * 1000,
+  elapsedMs: () => performance.now(),
   sleep: async (ms, signal) => {
     await sleep(ms, undefined, signal === undefined ? {} : { signal })
   },

@@ -58,7 +58,8 @@ class ServiceHost {
     const write = (line: string) => void process.stderr.write(`${line}\n`)
     this.#log = new Log({ service: name, format, level, nowMs, write })
     this.#stuckMs = config.operations.stuckMs
-    this.#health = new Health(nowMs, this.#stuckMs)
+    // A host that was asleep, or whose clock was set, has not been stuck.
+    this.#health = new Health(SYSTEM_CLOCK.elapsedMs, this.#stuckMs)
     this.#signals = new StopSignals(() => this.#log.warn('told again to end: ending at once'))
   }
 
