@@ -92,3 +92,14 @@ test('a Redis that is not there is one clear error', async () => {
   const open = BullScheduler.open({ url: `redis://127.0.0.1:${port}`, queue: 'x', onFailure: () => {} })
   await assert.rejects(open, { code: 'REDIS_UNREACHABLE', message: new RegExp(`^127.0.0.1:${port}: `) })
 })
+
+test('BullMQ: a Redis that is gone keeps nobody from ending', { skip, timeout: 40_000 }, async () => {
+  const own = await RedisServer.start()
+  const scheduler = await BullScheduler.open({ url: own.url, queue: 'gone', onFailure: () => {} })
+  await scheduler.every('rule', 50, async () => {})
+  await own.kill()
+  await sleep(100)
+  const begun = Date.now()
+  await scheduler.close()
+  assert.ok(Date.now() - begun < 15_000)
+})

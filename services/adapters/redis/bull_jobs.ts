@@ -4,6 +4,7 @@
  */
 import { Queue, Worker } from 'bullmq'
 import type { JobQueue, OnJobFailure, RunJob } from '../../core/ports/jobs.js'
+import { inTime } from './in_time.js'
 import { CONNECT_MS, mustAnswer, unreachable } from './reachable.js'
 
 export interface BullJobsOptions {
@@ -21,8 +22,6 @@ const LOCK_MS = 10_000
 const DEATHS_MAX = 1000
 /** Calls that wait for a Redis that is away, before they fail. */
 const RETRIES = 2
-/** Then Redis is away, and whoever reads the queue next finds what was in work here. */
-const CLOSE_MS_MAX = 5_000
 
 export class BullJobs implements JobQueue {
   readonly #options: BullJobsOptions
@@ -104,13 +103,4 @@ export class BullJobs implements JobQueue {
     })
     await inTime(() => this.#queue.close())
   }
-}
-
-/** What takes longer is let go. */
-async function inTime(call: () => Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_MS_MAX)
-  })
-  await Promise.race([call().catch(() => {}), late]).finally(() => clearTimeout(timer))
 }

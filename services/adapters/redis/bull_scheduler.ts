@@ -4,6 +4,7 @@
  */
 import { Queue, Worker } from 'bullmq'
 import type { OnTaskFailure, Scheduler } from '../../core/ports/scheduler.js'
+import { inTime } from './in_time.js'
 import { CONNECT_MS, mustAnswer } from './reachable.js'
 
 export interface BullSchedulerOptions {
@@ -75,7 +76,7 @@ export class BullScheduler implements Scheduler {
   }
 
   async close(): Promise<void> {
-    await this.#worker.close()
-    await this.#queue.close()
+    await inTime(() => this.#worker.close())
+    await inTime(() => this.#queue.close())
   }
 }
