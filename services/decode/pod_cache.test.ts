@@ -243,7 +243,7 @@ test('a cache that is away, or slow, is not waited for, and nothing is written t
   assert.deepEqual([worker.podCache.failures, worker.errors], [2, [cache.failing, cache.failing]])
   cache.failing = null
   cache.editHead((head) => (head.parts = 100))
-  cache.onGet = () => clock.advance(400)
+  cache.onGet = () => clock.advance(800)
   const key = cache.keyOf(part)
   for (let i = 1; i < 100; i++) cache.values.set(key.replace(part, `:${i}`), cache.values.get(key) as Buffer)
   const slow = await start()

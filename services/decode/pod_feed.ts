@@ -30,6 +30,8 @@ const IDLE_POLL_MS = 5_000
 const RETRY_MS = 500
 /** So much before what is asked for is kept, for the next question: reading the topic anew takes seconds. */
 const SLACK_US = 3600_000_000
+/** The same in the cache, of which more would cost all who start: one that is further behind than this reads the topic. */
+const CACHE_SLACK_US = 600_000_000
 const EXPIRE_US = 60_000_000
 const EXPIRE_RECORDS = 50_000
 const SLASH = 47
@@ -95,7 +97,7 @@ export class PodFeed implements Names {
   }
 
   #snapshot(place: PodTopicPlace): PodSnapshot {
-    const completeUs = Math.max(this.#completeUs, this.#readUs - SLACK_US)
+    const completeUs = Math.max(this.#completeUs, this.#readUs - CACHE_SLACK_US)
     return { ...place, known: this.#options.pods.seenFrom(completeUs), completeUs }
   }
 

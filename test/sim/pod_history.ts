@@ -20,6 +20,8 @@ import { identity } from '../fakes/identities.js'
 
 const S = 1_000_000
 const HOUR_US = 3600 * S
+/** What all know who have just started, from wherever. */
+const RECENT_US = 540 * S
 /** The last is public: it means the same in all clusters. */
 const ADDRESSES = ['10.1.0.1', '10.1.0.2', '10.1.0.3', '10.1.0.4', '8.8.8.8']
 const PODS = 6
@@ -168,7 +170,7 @@ export class PodHistory {
     const random = this.#random
     const nowUs = this.#clock.nowUs()
     const [cluster, address] = [random.pick(CLUSTERS), random.pick(ADDRESSES)]
-    const knownUs = nowUs - random.below(random.chance(0.1) ? 4 * HOUR_US : HOUR_US / 2)
+    const knownUs = nowUs - random.below(random.chance(0.1) ? 4 * HOUR_US : RECENT_US)
     const timeUs = knownUs - random.below(HOUR_US - S)
     const uid = `pod-${random.below(PODS)}`
     const wanted = this.#all.at(knownUs)
@@ -180,7 +182,7 @@ export class PodHistory {
     const isReady = new Set<boolean>()
     for (const { name, feed, table, cache } of this.#workers) {
       const at = `${name}: ${cluster} ${address} or ${uid}, ${(nowUs - timeUs) / S} s ago, known ${(nowUs - knownUs) / S} s ago`
-      if (knownUs > nowUs - HOUR_US / 2) isReady.add(feed.isReady(cluster, knownUs, nowUs))
+      if (knownUs > nowUs - RECENT_US) isReady.add(feed.isReady(cluster, knownUs, nowUs))
       else if (!feed.isReady(cluster, knownUs, nowUs)) {
         await feed.step()
         await cache?.idle()

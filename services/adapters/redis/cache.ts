@@ -1,13 +1,13 @@
 /**
  * The Cache in Redis, shared by workers. Redis is never the truth: without it, with a slow one, or with one that was emptied
- * everything goes on, only slower. So no call takes longer than half a second.
+ * everything goes on, only slower. So no call takes longer than a second.
  */
 import { Redis } from 'ioredis'
 import { KlartextError } from '../../core/errors.js'
 import type { Cache } from '../../core/ports/cache.js'
 
 /** The first call waits for the connection too. */
-const ANSWER_MS_MAX = 500
+const ANSWER_MS_MAX = 1_000
 const RECONNECT_MS = 1_000
 
 export interface RedisCacheOptions {
