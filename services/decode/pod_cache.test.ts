@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { DrivenClock } from '../../test/fakes/clock.js'
 import { identity } from '../../test/fakes/identities.js'
+import { OpenCache } from '../../test/fakes/open_cache.js'
 import { PodHistory } from '../../test/sim/pod_history.js'
 import { MemoryBus } from '../adapters/memory/bus.js'
 import { PodTable } from '../adapters/memory/pod_table.js'
 import { KlartextError } from '../core/errors.js'
 import type { Identity } from '../core/pods.js'
-import type { Cache } from '../core/ports/cache.js'
 import { Random } from '../core/random.js'
 import { createTopics, TOPICS } from '../core/topics.js'
 import { encodeFollowed, encodeIdentity, POD_SCHEMA_ID, podKey } from '../core/wire/pods.js'
@@ -17,58 +17,6 @@ import { PodFeed } from './pod_feed.js'
 
 const S = 1_000_000
 const PODS = 300
-
-/** Where somebody may look, write and be away. */
-class OpenCache implements Cache {
-  readonly values = new Map<string, Buffer>()
-  readonly #nowMs: () => number
-  #claimedMs = Number.NEGATIVE_INFINITY
-  failing: KlartextError | null = null
-  onGet = () => {}
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs
-  }
-
-  async get(key: string): Promise<Buffer | null> {
-    this.onGet()
-    if (this.failing !== null) throw this.failing
-    return this.values.get(key) ?? null
-  }
-
-  async set(key: string, value: Buffer): Promise<void> {
-    if (this.failing !== null) throw this.failing
-    this.values.set(key, value)
-  }
-
-  async claim(_: string, ttlMs: number): Promise<boolean> {
-    if (this.failing !== null) throw this.failing
-    if (this.#nowMs() < this.#claimedMs + ttlMs) return false
-    this.#claimedMs = this.#nowMs()
-    return true
-  }
-
-  async close(): Promise<void> {}
-
-  keyOf(end: RegExp): string {
-    return [...this.values.keys()].find((key) => end.test(key)) ?? assert.fail(`no key ${end}`)
-  }
-
-  edit(end: RegExp, change: (value: Buffer) => Buffer | null): void {
-    const key = this.keyOf(end)
-    const value = change(this.values.get(key) as Buffer)
-    if (value === null) this.values.delete(key)
-    else this.values.set(key, value)
-  }
-
-  editHead(change: (head: Record<string, unknown>) => void): void {
-    this.edit(/head$/, (value) => {
-      const head = JSON.parse(gunzipSync(value).toString())
-      change(head)
-      return gzipSync(JSON.stringify(head))
-    })
-  }
-}
 
 const addressOf = (i: number) => `10.1.${i >> 8}.${i & 255}`
 
@@ -248,6 +196,43 @@ test('a cache that is away, or slow, is not waited for, and nothing is written t
   for (let i = 1; i < 100; i++) cache.values.set(key.replace(part, `:${i}`), cache.values.get(key) as Buffer)
   const slow = await start()
   assert.deepEqual([slow.result, slow.why(), slow.named(3)], ['away', '8 of 100 parts came in time', 'pod-3'])
+})
+
+test('whoever fails while writing leaves what was there before', async () => {
+  const { written, start, follow, cache, clock } = await world()
+  const worker = await written()
+  cache.onSet = (key) => {
+    if (key.endsWith('head')) throw new KlartextError('CACHE_AWAY', 'OOM command not allowed', { retryable: true })
+  }
+  clock.advance(600_000)
+  await follow()
+  for (let i = 0; i < 2; i++) {
+    await worker.feed.step()
+    await worker.podCache.idle()
+  }
+  assert.match(String(worker.errors), /OOM/)
+  assert.equal([...cache.values.keys()].filter((key) => part.test(key)).length, 2)
+  const next = await start()
+  assert.deepEqual([next.result, next.feed.records, next.named(3)], ['taken', 1, 'pod-3'])
+})
+
+test('where the last record was cleaned away nothing says that the topic is the same', async () => {
+  const { written, start, bus } = await world()
+  await written()
+  const cleaned = Object.assign(Object.create(bus), {
+    startOffset: () => bus.startOffset(TOPICS.pods, 0),
+    endOffset: () => bus.endOffset(TOPICS.pods, 0),
+    clusterId: () => bus.clusterId(),
+    async *read(topic: string, partition: number, from: bigint, to: bigint) {
+      for await (const records of bus.read(topic, partition, from, to)) {
+        const kept = records.filter(({ offset }) => offset !== BigInt(PODS))
+        if (kept.length > 0) yield kept
+      }
+    },
+  }) as MemoryBus
+  const worker = await start(cleaned)
+  assert.deepEqual([worker.result, worker.feed.records], ['foreign', PODS])
+  assert.match(worker.why(), /another record at 300, or none/)
 })
 
 test('a topic that was made anew, cut at its beginning or at its end is another one', async () => {
