@@ -40,7 +40,16 @@ export const writeTsv = {
     out.byte(CLOSE_LIST)
   },
   map(values: Readonly<Record<string, string>>, out: JsonBytes): void {
-    pairs(Object.entries(values).flat(), out)
+    out.byte(OPEN_MAP)
+    let first = true
+    for (const name in values) {
+      if (!first) out.byte(COMMA)
+      first = false
+      quoted(name, out)
+      out.byte(COLON)
+      quoted(values[name], out)
+    }
+    out.byte(CLOSE_MAP)
   },
   pairs,
 } satisfies Record<ColumnKind, unknown>

@@ -8,9 +8,10 @@ import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import type { Command } from './command.js'
 import { REPLCONF, SYNC } from './commands.js'
+import { EarlyReplies, isUnasked } from './early.js'
 import { Exchanges } from './exchanges.js'
 import { ANSWER, CONFIRMED, PUSHED, Pushes } from './pushes.js'
-import { copyOfReply, type Reply } from './reply.js'
+import type { Reply } from './reply.js'
 import { ReplyMode } from './reply_mode.js'
 import { Session } from './session.js'
 import { Transaction } from './transaction.js'
@@ -18,15 +19,8 @@ import { Waiting } from './waiting.js'
 
 /** Beyond so many waiting commands their text is not kept: 512 characters each. */
 export const PENDING_TEXTS_MAX = 256
-/** Answers that were read before their commands, because directions are captured apart. */
-const EARLY_MAX = 32
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
-
-/** An answer that is seen so little before its command only seems so: two interfaces, queues or clocks saw them. */
-const CROSSING_US_MAX = 100_000
-/** Too many clients, protected mode: said to whoever connects, before any command; then the server closes. */
-const UNASKED = /^(?:ERR|DENIED)$/
 
 const RESYNCHRONISING = /^(?:FULLRESYNC [0-9a-f]{40} \d+|CONTINUE(?: [0-9a-f]{40})?)$/
 
@@ -37,7 +31,7 @@ export class Pairing {
   readonly #waiting = new Waiting()
   readonly #mode = new ReplyMode()
   readonly pushes: Pushes
-  #early: Reply[] = []
+  readonly #early = new EarlyReplies()
   #requestsLost = false
   /** When the command was sent whose answer was hit by the last loss. */
   #hitUs = 0
@@ -76,7 +70,7 @@ export class Pairing {
     }
     command.counted = !this.#requestsLost
     waiting.push(command)
-    if (this.#early.length > 0 && !this.#requestsLost) this.#takeEarly()
+    if (this.#early.count > 0 && !this.#requestsLost) this.#takeEarly()
   }
 
   /** Why no answer is due, `''` if one is. */
@@ -101,11 +95,11 @@ export class Pairing {
       return
     }
     if (RESYNCHRONISING.test(reply.line)) this.session.replicating = true
-    if (this.#early.length >= EARLY_MAX) {
+    if (this.#early.isFull) {
       if (doubtful) this.#apart()
-      else this.#exchanges.alone(this.#early.shift() as Reply)
+      else this.#exchanges.alone(this.#early.shift())
     }
-    this.#early.push(copyOfReply(reply))
+    this.#early.push(reply)
   }
 
   /** True if this value is dealt with: it is no answer, or the last of those that a command gets. */
@@ -140,11 +134,9 @@ export class Pairing {
 
   /** An answer came first because directions are captured apart, or it answers something from before the capture. */
   #takeEarly(): void {
-    for (let { first } = this.#waiting; first !== undefined && this.#early.length > 0; first = this.#waiting.first) {
-      const reply = this.#early.shift() as Reply
-      const aheadUs = first.startUs - reply.startUs
-      const unasked = aheadUs > CROSSING_US_MAX || (aheadUs > 0 && !this.proven && UNASKED.test(reply.error))
-      if (!first.counted || unasked) this.#exchanges.alone(reply)
+    for (let { first } = this.#waiting; first !== undefined && this.#early.count > 0; first = this.#waiting.first) {
+      const reply = this.#early.shift()
+      if (!first.counted || isUnasked(reply, first.startUs, !this.proven)) this.#exchanges.alone(reply)
       else if (!this.#isPush(reply)) this.#answer(first, reply)
     }
   }
@@ -154,7 +146,7 @@ export class Pairing {
    * as many as it sent requests that we saw, and they are theirs; otherwise nobody can tell.
    */
   #settle(startUs: number): void {
-    if (this.#early.length === 0 || startUs <= this.#lastReplyUs) return
+    if (this.#early.count === 0 || startUs <= this.#lastReplyUs) return
     if (this.#mode.unknown) {
       this.#apart()
       return
@@ -167,12 +159,11 @@ export class Pairing {
   }
 
   #pairAll(): boolean {
-    const answers = this.#early
+    const answers = this.#early.all()
     const asked = this.#waiting.all().filter((command) => command.silent === '')
     if (answers.length !== asked.length) return false
     for (const [i, answer] of answers.entries()) if (answer.startUs < asked[i].startUs) return false
-    this.#early = []
-    for (const answer of answers) {
+    for (const answer of this.#early.takeAll()) {
       const first = this.#waiting.first as Command
       first.note('redis.paired_after_loss')
       if (!this.#isPush(answer)) this.#answer(first, answer)
@@ -186,7 +177,7 @@ export class Pairing {
   }
 
   #aloneEarly(): void {
-    for (const reply of this.#early.splice(0)) this.#exchanges.alone(reply)
+    for (const reply of this.#early.takeAll()) this.#exchanges.alone(reply)
   }
 
   /** The client says nothing more, and all of it was seen. */
@@ -236,11 +227,9 @@ export class Pairing {
    */
   repliesGoOn(atUs: number, beforeUs: number): boolean {
     const waiting = this.#waiting
-    let first = waiting.count - 1
-    while (first >= 0 && waiting.at(first).startUs > atUs) first--
+    const first = waiting.newestUntil(atUs)
     if (first < 0) return false
     const { startUs } = waiting.at(first)
-    while (first > 0 && waiting.at(first - 1).startUs === startUs) first--
     // What was sent together with a command whose answer was hit is answered together with it.
     if (beforeUs >= startUs || this.#hitUs >= startUs) return false
     if (beforeUs === 0 && startUs <= this.#lastReplyUs) return false
@@ -275,7 +264,7 @@ export class Pairing {
   }
 
   close(reason: CloseReason, repliesMissing: boolean): void {
-    if (this.#requestsLost && this.#early.length > 0) this.#apart()
+    if (this.#requestsLost && this.#early.count > 0) this.#apart()
     this.#transaction.lost()
     this.#aloneEarly()
     const unknown = repliesMissing || this.#requestsLost || reason === 'evicted'
@@ -288,7 +277,7 @@ export class Pairing {
     this.session.save(out)
     this.#transaction.save(out)
     this.#waiting.save(out)
-    out.string(JSON.stringify(this.#early))
+    this.#early.save(out)
     this.#mode.save(out)
     out.bool(this.#requestsLost)
     out.number(this.#hitUs)
@@ -303,11 +292,7 @@ export class Pairing {
     this.session.restore(state)
     this.#transaction.restore(state)
     this.#waiting.restore(state)
-    try {
-      this.#early = (JSON.parse(state.string()) as Reply[]).map(copyOfReply)
-    } catch {
-      state.failed = true
-    }
+    this.#early.restore(state)
     this.#mode.restore(state)
     this.#requestsLost = state.bool()
     this.#hitUs = state.number()

@@ -40,6 +40,14 @@ export class Waiting {
     return this.#open[this.#head + index]
   }
 
+  /** Index of the first of those that were sent together, last before `atUs`; -1 if none was. */
+  newestUntil(atUs: number): number {
+    let index = this.count - 1
+    while (index >= 0 && this.at(index).startUs > atUs) index--
+    while (index > 0 && this.at(index - 1).startUs === this.at(index).startUs) index--
+    return index
+  }
+
   all(): Command[] {
     return this.#open.slice(this.#head)
   }

@@ -33,17 +33,17 @@ const END_OF_STRING = 256
 /** Inner nodes of the tree, two children each: an inner node, or a symbol as -1 - symbol. */
 const tree: number[] = [0, 0]
 /** A row per inner node, an entry per byte: the node after it (8 bits), how many symbols ended (2), and these (8 each). */
-const table = build()
+let table = new Uint32Array(0)
 /** Nodes at which a string may end: up to seven ones on the way to the end of string. */
 const mayEnd = new Uint8Array(256)
-markEnds()
 
 const SYMBOLS_SHIFT = 8
 const FIRST_SHIFT = 10
 const SECOND_SHIFT = 18
 const FAILED = 0xffff_ffff
 
-function build(): Uint32Array {
+/** Takes 10 ms, so that it waits for the first string: most commands never decode one. */
+function build(): void {
   let code = 0
   let before = 0
   for (const [length, symbols] of LENGTHS) {
@@ -54,11 +54,11 @@ function build(): Uint32Array {
       code += 1
     }
   }
-  const rows = new Uint32Array((tree.length / 2) * 256)
+  table = new Uint32Array((tree.length / 2) * 256)
   for (let node = 0; node < tree.length / 2; node++) {
-    for (let byte = 0; byte < 256; byte++) rows[node * 256 + byte] = walk(node, byte)
+    for (let byte = 0; byte < 256; byte++) table[node * 256 + byte] = walk(node, byte)
   }
-  return rows
+  markEnds()
 }
 
 function range(text: string): number[] {
@@ -116,14 +116,16 @@ export function huffmanBytes(): Buffer {
 
 /** Size of the decoded string, which stands in `huffmanBytes()`; -1 for bytes that are no Huffman-coded string. */
 export function decodeHuffman(bytes: Buffer, from: number, to: number): number {
+  if (table.length === 0) build()
   // The shortest code has 5 bits.
   const most = Math.ceil(((to - from) * 8) / 5)
   if (scratch.length < most) scratch = Buffer.allocUnsafe(most * 2)
   const out = scratch
+  const rows = table
   let size = 0
   let node = 0
   for (let at = from; at < to; at++) {
-    const entry = table[node * 256 + bytes[at]]
+    const entry = rows[node * 256 + bytes[at]]
     if (entry === FAILED) return -1
     const count = (entry >>> SYMBOLS_SHIFT) & 3
     if (count > 0) {
