@@ -158,10 +158,10 @@ export function insertFile(folder: string, number: number): string {
   return join(folder, `insert-${number}`)
 }
 
-/** ClickHouse codes after which the same call may succeed: timeouts, memory, disk, too many parts. */
-const RETRYABLE = new Set([159, 202, 209, 210, 241, 243, 252, 999])
-
-/** Once, where the engine nests its message in itself. */
+/**
+ * Its message once, where the engine nests it in itself. Whether the same call may succeed later is for who asked over HTTP to
+ * know, by the code.
+ */
 export function asEngineError(error: unknown): KlartextError {
   if (error instanceof KlartextError) return error
   let message = (error as Error).message.replace(/^Query failed: /, '').trim()
@@ -170,5 +170,5 @@ export function asEngineError(error: unknown): KlartextError {
   const code = Number(/^Code: (\d+)\./.exec(message)?.[1] ?? 0)
   if (code === 0)
     return new KlartextError('STORE_FAILED', message || 'the engine failed without a message', { cause: error })
-  return new KlartextError(`CLICKHOUSE_${code}`, message, { retryable: RETRYABLE.has(code), cause: error })
+  return new KlartextError(`CLICKHOUSE_${code}`, message, { cause: error })
 }

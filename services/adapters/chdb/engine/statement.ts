@@ -84,8 +84,8 @@ export function assertFormat(format: string): void {
 }
 
 /** An error as the engine spells its own. */
-export function engineError(code: number, text: string, name: string, retryable = false): KlartextError {
-  return new KlartextError(`CLICKHOUSE_${code}`, `Code: ${code}. DB::Exception: ${text}. (${name})`, { retryable })
+export function engineError(code: number, text: string, name: string): KlartextError {
+  return new KlartextError(`CLICKHOUSE_${code}`, `Code: ${code}. DB::Exception: ${text}. (${name})`)
 }
 
 /** ClickHouse's string literal. */

@@ -86,7 +86,7 @@ async function through(
     }
     // As the engine says it of its own files.
     if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw engineError(243, 'No space left on device for the request body', 'NOT_ENOUGH_SPACE', true)
+      throw engineError(243, 'No space left on device for the request body', 'NOT_ENOUGH_SPACE')
     }
     throw error
   }

@@ -105,12 +105,7 @@ export class ClickHouseHttp {
       )
     }
     if (this.#requests > REQUESTS_MAX) {
-      throw engineError(
-        202,
-        `Too many simultaneous queries. Maximum: ${REQUESTS_MAX}`,
-        'TOO_MANY_SIMULTANEOUS_QUERIES',
-        true,
-      )
+      throw engineError(202, `Too many simultaneous queries. Maximum: ${REQUESTS_MAX}`, 'TOO_MANY_SIMULTANEOUS_QUERIES')
     }
     if (url.searchParams.get('decompress') === '1') {
       throw engineError(48, 'decompress=1 is not served here; use Content-Encoding: gzip', 'NOT_IMPLEMENTED')
@@ -210,7 +205,7 @@ export class ClickHouseHttp {
       if (!(error instanceof KlartextError)) throw error
       // The client knows nothing of the statement around its own.
       const message = error.message.replace(/: In scope SELECT formatQuerySingleLine\(.*\)\. (?=\([A-Z_]+\)$)/s, '')
-      throw new KlartextError(error.code, message, { retryable: error.retryable, cause: error })
+      throw new KlartextError(error.code, message, { cause: error })
     }
   }
 
