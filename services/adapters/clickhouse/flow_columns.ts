@@ -1,4 +1,5 @@
 /** Columns of a Native block that take their values from Avro messages: texts stay the bytes that they are. */
+import { randomBytes } from 'node:crypto'
 import { bytesOf } from './native_columns.js'
 import { dictionaryParts, Offsets, Texts } from './native_texts.js'
 
@@ -59,6 +60,8 @@ export class FlowTextColumn {
 }
 
 const SLOTS_MIN = 64
+/** Texts come from traffic: nobody may know which of them share a slot. Another one in each process; blocks do not show it. */
+const SEED = randomBytes(4).readUInt32LE()
 
 /** The keys of a dictionary and where each is found by its bytes: open addressing, at most half full. */
 export class FlowDictionaryColumn {
@@ -73,6 +76,8 @@ export class FlowDictionaryColumn {
   #slots = new Uint32Array(SLOTS_MIN)
   #at = 0
   #last = 0
+  /** Slots looked at so far: what searching costs. */
+  looked = 0
 
   constructor(rows: number) {
     this.#indexes = new Uint32Array(rows)
@@ -102,6 +107,7 @@ export class FlowDictionaryColumn {
     const hash = hashOf(bytes, from, size)
     const mask = this.#slots.length - 1
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      this.looked += 1
       const index = this.#slots[slot] - 1
       if (index < 0) return this.#addKey(bytes, from, size, hash)
       if (this.#hashes[index] === hash && this.#isKey(index, bytes, from, size)) return index
@@ -135,9 +141,9 @@ export class FlowDictionaryColumn {
   }
 }
 
-/** FNV-1a, its upper half mixed into the lower, which chooses the slot. */
+/** FNV-1a from a start of our own, its upper half mixed into the lower, which chooses the slot. */
 function hashOf(bytes: Buffer, from: number, size: number): number {
-  let hash = 0x811c9dc5
+  let hash = SEED
   for (let i = from; i < from + size; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193)
   return (hash ^ (hash >>> 15)) >>> 0
 }
