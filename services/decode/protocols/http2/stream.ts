@@ -109,9 +109,10 @@ export class Stream {
 
   /** Its request, all of it, came otherwise. */
   ask(asked: Exchange): void {
+    const { exchange } = this
     const { method, host, resource, reqHeaders, userAgent, traceId, spanId, requestId, principal } = asked
     const { reqStartUs, reqEndUs, reqBytes } = asked
-    Object.assign(this.exchange, {
+    Object.assign(exchange, {
       method,
       host,
       resource,
@@ -122,10 +123,11 @@ export class Stream {
       requestId,
       principal,
     })
-    Object.assign(this.exchange, { reqStartUs, reqEndUs, reqBytes })
-    // A part of its body may have been lost.
-    const { complete, gaps, truncated } = asked
-    Object.assign(this.exchange, { complete, gaps, truncated })
+    Object.assign(exchange, { reqStartUs, reqEndUs, reqBytes })
+    // A part of its body may have been lost. Whether it was answered is told of this stream, not of that exchange.
+    exchange.gaps = asked.gaps
+    exchange.complete = asked.gaps === 0 && hasWholeBody(asked)
+    exchange.truncated = asked.truncated
     this.hasFields = true
     this.request.begun = true
     this.request.headed = true
@@ -214,4 +216,12 @@ export class Stream {
     restoreExchange(stream.exchange, state, texts)
     return stream
   }
+}
+
+/** As far as its length was said. */
+function hasWholeBody({ reqHeaders, reqBytes }: Exchange): boolean {
+  for (let i = 0; i < reqHeaders.length; i += 2) {
+    if (reqHeaders[i] === 'content-length') return Number(reqHeaders[i + 1]) === reqBytes
+  }
+  return true
 }
