@@ -9,7 +9,7 @@
 
 import { addressToText } from '../../../core/address.js'
 import { read, readName, skipName } from './name_reader.js'
-import { className, isKnownClass, isKnownOpcode, QUERY, typeName, UPDATE } from './names.js'
+import { className, IQUERY, isKnownClass, isKnownOpcode, isKnownType, QUERY, typeName, UPDATE } from './names.js'
 import { isText, rdataText, TEXT_CHARS_MAX } from './rdata.js'
 
 export const HEADER_BYTES = 12
@@ -213,22 +213,24 @@ export function judge(bytes: Buffer, from: number, end: number): number {
   if (!response && (flags & 15) !== 0 && questions !== 1) return 0
   const message = readMessage(bytes, from, end)
   if (message === null || message.name === '' || NETBIOS_NAME.test(message.name)) return 0
-  if (!plausible(bytes, from, end)) return 0
-  // A type for private use: everything else must be as usual.
-  if (questions > 0 && /^TYPE\d{3,}$/.test(message.type) && Number(message.type.slice(4)) >= 512)
-    return message.wellFormed && message.class === 'IN' && PLAIN_NAME.test(message.name) ? 60 : 0
+  const strange = strangeness(bytes, from, end)
+  // A type or a class for private use: everything else must be as usual.
+  if (strange > 0)
+    return strange === 1 && questions === 1 && message.wellFormed && PLAIN_NAME.test(message.name) ? 60 : 0
   const update = message.opcode === UPDATE
-  if (!response && questions === 0) return 0
+  if (!response && questions === 0 && message.opcode !== IQUERY) return 0
   if (!response && !update && bytes.readUInt16BE(from + 6) > 0 && !message.topBit && message.recursionDesired)
     return message.wellFormed ? 60 : 0
   if (message.wellFormed) return message.name === '.' && !response ? 70 : 95
   return questions === 1 && (flags & 0x0040) === 0 && PLAIN_NAME.test(message.name) ? 50 : 0
 }
 
-function plausible(bytes: Buffer, from: number, end: number): boolean {
-  if (!readName(bytes, from, from + HEADER_BYTES, end) || read.next + 4 > end) return false
+/** Of type and class of the first question, or record, how many nobody knows; 2 where they are not there. */
+function strangeness(bytes: Buffer, from: number, end: number): number {
+  if (!readName(bytes, from, from + HEADER_BYTES, end) || read.next + 4 > end) return 2
   const type = bytes.readUInt16BE(read.next)
   const classValue = bytes.readUInt16BE(read.next + 2) & 0x7fff
-  // Types are many and still growing; classes are not.
-  return isKnownClass(classValue) || type === OPT
+  // Types are many and still growing; of an OPT record the class is a size.
+  const knownType = isKnownType(type) || type < 512
+  return (knownType ? 0 : 1) + (isKnownClass(classValue) || type === OPT ? 0 : 1)
 }

@@ -19,6 +19,10 @@ export function typeName(type: number): string {
   return TYPES[type] ?? `TYPE${type}`
 }
 
+export function isKnownType(type: number): boolean {
+  return TYPES[type] !== undefined
+}
+
 const CLASSES: Readonly<Record<number, string>> = { 1: 'IN', 2: 'CS', 3: 'CH', 4: 'HS', 254: 'NONE', 255: 'ANY' }
 
 export function className(value: number): string {
@@ -47,6 +51,7 @@ export function rcodeName(rcode: number): string {
 }
 
 export const QUERY = 0
+export const IQUERY = 1
 export const NOTIFY = 4
 export const UPDATE = 5
 
