@@ -1,5 +1,6 @@
 /** Messages of the server that are no answer: what it says of the session, and what it tells whoever listens. */
 import type { Exchange } from '../../../core/exchange.js'
+import type { ServerMessage } from './answers.js'
 import * as m from './messages.js'
 import type { Reply } from './reply.js'
 import type { Session } from './startup.js'
@@ -49,18 +50,11 @@ export function readParameter(bytes: Buffer, body: number, to: number, session: 
 }
 
 /** NotificationResponse, `int32 pid, channel\0 payload\0`: sent to whoever listens, between answers. Fills `exchange`. */
-export function notification(
-  exchange: Exchange,
-  bytes: Buffer,
-  body: number,
-  to: number,
-  length: number,
-  timeUs: number,
-  endUs: number,
-): Exchange {
+export function notification(exchange: Exchange, message: ServerMessage): Exchange {
+  const { bytes, from: body, to, length, startUs, endUs } = message
   const channelEnd = m.nul(bytes, body + 4, to)
   exchange.method = 'NOTIFICATION'
-  exchange.respStartUs = timeUs
+  exchange.respStartUs = startUs
   exchange.respEndUs = endUs
   if (channelEnd < 0) {
     exchange.complete = false

@@ -1,13 +1,11 @@
-/** The server's direction: what it answers is given to the operations it answers. */
+/** The server's direction: what it says is cut into messages. */
 import type { Cursor } from '../../../core/cursor.js'
 import { BAD, MORE } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { Answers, NOTHING, rowBytes, ServerMessage } from './answers.js'
 import type { Conversation } from './conversation.js'
 import * as m from './messages.js'
-import { notification, readAuthentication, readParameter } from './notices.js'
 import * as ops from './op.js'
-import { ALONE, TAKE, TOUCHED, WAIT } from './place.js'
-import { readTypes } from './request_body.js'
 
 /** Of a longer message so many bytes are read and the rest is passed over. */
 const WINDOW_BYTES = 8192
@@ -16,13 +14,14 @@ const ROW_HEAD_BYTES = m.HEADER_BYTES + 2
 
 export class ServerSide {
   readonly #conversation: Conversation
+  readonly #answers: Answers
+  readonly #message = new ServerMessage()
   /** Bytes of the message under way that are passed over. */
   #skip = 0
-  /** Nothing more comes that could be waited for. */
-  #ended = false
 
   constructor(conversation: Conversation) {
     this.#conversation = conversation
+    this.#answers = new Answers(conversation)
   }
 
   parse(input: Cursor): number {
@@ -36,7 +35,6 @@ export class ServerSide {
     }
     const rows = this.#rows(input, pos)
     if (rows > 0) return rows
-    this.#ended = input.ended
     const first = conversation.first
     if (first !== null && conversation.counted && (first.kind === ops.SSL || first.kind === ops.GSSENC)) {
       const letter = bytes[pos]
@@ -58,8 +56,18 @@ export class ServerSide {
       return MORE
     }
     const shown = Math.min(total, here)
-    const endUs = input.timeUs(pos + shown - 1)
-    if (!this.#message(type, input, pos, pos + Math.min(needed, here), length, here < needed, endUs)) {
+    const message = this.#message
+    message.type = type
+    message.bytes = bytes
+    message.from = pos + m.HEADER_BYTES
+    message.to = pos + Math.min(needed, here)
+    message.length = length
+    message.cut = here < needed
+    message.startUs = input.timeUs(pos)
+    message.endUs = input.timeUs(pos + shown - 1)
+    const taken = this.#answers.take(message, input.ended)
+    message.bytes = NOTHING
+    if (!taken) {
       input.waits = true
       return MORE
     }
@@ -91,7 +99,7 @@ export class ServerSide {
     if (count === 0) return 0
     const { reply } = this.#conversation
     const to = Math.min(at, end)
-    this.#starts(input.timeUs(from))
+    this.#answers.start(input.timeUs(from))
     this.#conversation.answeredAt(input.timeUs(last))
     if (type === m.DATA_ROW) reply.rows += count
     else reply.copyRows = Math.max(reply.copyRows, 0) + count
@@ -110,189 +118,6 @@ export class ServerSide {
   #encryption(letter: number, input: Cursor): number {
     this.#conversation.encryption.answered(String.fromCharCode(letter), input.timeUs(input.pos))
     return 1
-  }
-
-  /** False if the client's direction must go first. `from` to `to` is what is here of the message. */
-  #message(
-    type: number,
-    input: Cursor,
-    from: number,
-    to: number,
-    length: number,
-    cut: boolean,
-    endUs: number,
-  ): boolean {
-    const { bytes } = input
-    const body = from + m.HEADER_BYTES
-    const conversation = this.#conversation
-    const timeUs = input.timeUs(from)
-    switch (type) {
-      case m.NOTIFICATION:
-        this.#notified(bytes, body, to, length, timeUs, endUs)
-        return true
-      case m.PARAMETER_STATUS:
-        readParameter(bytes, body, to, conversation.operations.session)
-        return true
-      case m.NOTICE:
-        conversation.reply.notices += 1
-        return true
-      case m.BACKEND_KEY:
-      case m.NEGOTIATE:
-        return true
-    }
-    let place = conversation.place(timeUs)
-    if (place === WAIT) {
-      if (!input.ended) return false
-      place = ALONE
-    }
-    if (place === TAKE) {
-      const taken = this.#take(type, bytes, body, to, length, cut, timeUs, endUs)
-      if (taken === WAIT && !input.ended) return false
-      if (taken === true) return true
-      place = conversation.mismatch(timeUs)
-    }
-    this.#apart(type, bytes, body, to, length, cut, timeUs, endUs, place === TOUCHED)
-    return true
-  }
-
-  /** False if the operation cannot have such an answer. */
-  #take(
-    type: number,
-    bytes: Buffer,
-    body: number,
-    to: number,
-    length: number,
-    cut: boolean,
-    timeUs: number,
-    endUs: number,
-  ): boolean | typeof WAIT {
-    const conversation = this.#conversation
-    switch (type) {
-      case m.PARSE_COMPLETE:
-        return conversation.completes(ops.PARSE)
-      case m.BIND_COMPLETE:
-        return conversation.completes(ops.BIND)
-      case m.CLOSE_COMPLETE:
-        return conversation.completes(ops.CLOSE)
-      case m.PARAMETER_DESCRIPTION:
-        return conversation.describes(readTypes(bytes, body, to))
-      case m.READY: {
-        const reply = conversation.reply
-        reply.endUs = endUs
-        return conversation.ready(endUs)
-      }
-      case m.AUTHENTICATION:
-        if (conversation.first?.kind !== ops.STARTUP) return false
-        this.#starts(timeUs)
-        readAuthentication(bytes, body, to, conversation.reply)
-        return true
-      case m.NO_DATA:
-        return conversation.described()
-      case m.ROW_DESCRIPTION:
-        if (conversation.first?.kind === ops.QUERY) this.#starts(timeUs)
-        return conversation.described()
-      case m.ERROR:
-        if (conversation.first === null) return false
-        this.#starts(timeUs)
-        conversation.reply.readError(bytes, body, to)
-        conversation.reply.cut ||= cut
-        conversation.reply.endUs = endUs
-        return conversation.failed()
-      case m.FUNCTION_RESPONSE:
-        if (conversation.first?.kind !== ops.FUNCTION) return false
-        this.#starts(timeUs)
-        this.#result(type, bytes, body, to, length, cut, endUs)
-        return true
-    }
-    if (!conversation.answers) return false
-    // The server says that a copy is over once the client has said so.
-    if (type === m.COMMAND_COMPLETE && conversation.operations.copying) {
-      if (!this.#ended) return WAIT
-      conversation.reply.dataOpen = true
-    }
-    this.#starts(timeUs)
-    this.#result(type, bytes, body, to, length, cut, endUs)
-    if (type === m.COPY_IN || type === m.COPY_BOTH) conversation.operations.copiesIn()
-    if (type === m.COMMAND_COMPLETE || type === m.SUSPENDED || type === m.EMPTY_QUERY) conversation.executed()
-    return true
-  }
-
-  #starts(timeUs: number): void {
-    const { reply } = this.#conversation
-    if (reply.startUs === 0) reply.startUs = timeUs
-  }
-
-  /** Rows, copied data, and how a statement ended. */
-  #result(type: number, bytes: Buffer, body: number, to: number, length: number, cut: boolean, endUs: number): void {
-    const { reply } = this.#conversation
-    switch (type) {
-      case m.DATA_ROW:
-        reply.rows += 1
-        reply.bytes += rowBytes(length, to - body >= 2 ? m.int16(bytes, body) : 0)
-        break
-      case m.COMMAND_COMPLETE:
-        if (cut) reply.completed += 1
-        else reply.readComplete(bytes, body, to)
-        break
-      case m.EMPTY_QUERY:
-        reply.completed += 1
-        break
-      case m.FUNCTION_RESPONSE:
-        reply.completed += 1
-        reply.bytes += Math.max(0, length - 8)
-        break
-      case m.SUSPENDED:
-        reply.suspended = true
-        break
-      case m.COPY_OUT:
-      case m.COPY_BOTH:
-        reply.copyRows = Math.max(reply.copyRows, 0)
-        break
-      case m.COPY_DATA:
-        reply.copyRows = Math.max(reply.copyRows, 0) + 1
-        reply.bytes += length - 4
-    }
-    reply.cut ||= cut
-    reply.endUs = endUs
-  }
-
-  /** An answer that a loss stands beside. */
-  #apart(
-    type: number,
-    bytes: Buffer,
-    body: number,
-    to: number,
-    length: number,
-    cut: boolean,
-    timeUs: number,
-    endUs: number,
-    touched: boolean,
-  ): void {
-    const conversation = this.#conversation
-    if (type === m.READY) {
-      conversation.reply.endUs = endUs
-      if (touched) conversation.readyTouched(endUs)
-      else conversation.readyAlone(endUs)
-      return
-    }
-    this.#starts(timeUs)
-    if (type === m.ERROR) {
-      conversation.errs(timeUs)
-      conversation.reply.readError(bytes, body, to)
-      conversation.reply.endUs = endUs
-    } else if (type === m.AUTHENTICATION) {
-      readAuthentication(bytes, body, to, conversation.reply)
-      conversation.reply.endUs = endUs
-    } else this.#result(type, bytes, body, to, length, cut, endUs)
-    if (touched && (type === m.COPY_IN || type === m.COPY_BOTH)) conversation.operations.copiesIn()
-    if (!conversation.reply.ended) return
-    if (touched) conversation.endsTouched()
-    else conversation.operations.standAlone()
-  }
-
-  #notified(bytes: Buffer, body: number, to: number, length: number, timeUs: number, endUs: number): void {
-    const { operations } = this.#conversation
-    operations.hand(notification(operations.newExchange(), bytes, body, to, length, timeUs, endUs))
   }
 
   gap(sizeBytes: number, timeUs: number): boolean {
@@ -318,11 +143,6 @@ export class ServerSide {
   restore(state: StateReader): void {
     this.#skip = state.number()
   }
-}
-
-/** What the values of a row take, by its length and their number. */
-function rowBytes(length: number, columns: number): number {
-  return Math.max(0, length - 6 - 4 * columns)
 }
 
 function windowOf(type: number): number {
