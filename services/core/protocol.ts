@@ -73,7 +73,10 @@ export interface Handover {
 }
 
 export interface Decoder {
-  /** At most one frame, or one part of a long body. Bytes consumed (> 0), MORE, BAD, SWITCH or WITHDRAW. */
+  /**
+   * At most one frame, one part of a long body, or a run of frames that are only counted (rows of a result). Bytes consumed
+   * (> 0), MORE, BAD, SWITCH or WITHDRAW.
+   */
   parse(direction: Direction, input: Cursor): number
   /** Offset from `input.pos` of the next plausible frame start after a gap or BAD; -1 if none is in sight. */
   resync(direction: Direction, input: Cursor): number
