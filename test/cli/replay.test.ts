@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -102,6 +102,14 @@ test('an export holds each conversation once, for its owner only', async () => {
   )
   const none = await klartext('export', 'pcapng', '-o', '/dev/full', '--archive', RECORDING)
   assert.deepEqual([none.code, none.err.trim().split('\n').length], [1, 1])
+})
+
+test('a config file names Kafka as KAFKA_BROKERS does', async () => {
+  const config = join(folder, 'kafka.yaml')
+  writeFileSync(config, "kafka:\n  brokers: ['127.0.0.1:1']\n")
+  const span = ['--from', '1h', '--to', '0s', '--config', config]
+  const { code, err } = await klartext('export', 'pcapng', '-o', join(folder, 'none.pcapng'), ...span)
+  assert.deepEqual([code, /no Kafka answers at 127\.0\.0\.1:1/.test(err)], [1, true], err)
 })
 
 test('wrong words are one line and exit code 2', async () => {

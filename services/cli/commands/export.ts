@@ -13,11 +13,11 @@ export const exportCommand: Command = {
   name: 'export',
   usage: 'pcapng -o FILE',
   summary: 'decrypted segments of a past window as a capture for Wireshark and the like',
-  details: `The segments come from Kafka (KAFKA_BROKERS), an archive or a folder of archives (--archive), or what klartext up --record
-has recorded. TCP, IP and Ethernet are made up around them: addresses, times and bytes are kept, missing bytes stay missing,
-and what was left out or masked at capture stays so. Comments name gaps and, of Kafka's segments, pods. A connection that has to do with the
-window is written with all that was read of it; one that was captured at both ends is written once. The file holds
-plaintext: only its owner may read it.
+  details: `The segments come from Kafka (KAFKA_BROKERS, --config), an archive or a folder of archives (--archive), or what
+klartext up --record has recorded. TCP, IP and Ethernet are made up around them: addresses, times and bytes are kept,
+missing bytes stay missing, and what was left out or masked at capture stays so. Comments name gaps and, of Kafka's
+segments, pods. A connection that has to do with the window is written with all that was read of it; one that was captured at both
+ends is written once. The file holds plaintext: only its owner may read it.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but something is missing that was asked for.`,
   options: {

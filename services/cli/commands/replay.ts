@@ -17,10 +17,11 @@ export const replay: Command = {
   details: `submit asks for a replay of --from .. --to: the same request is the same replay, and goes on where it stopped.
 list shows all; show ID, watch ID, cancel ID and rm ID are about one.
 
-The segments come from Kafka (KAFKA_BROKERS), and klartext replay-worker decodes them (REDIS_URL, CLICKHOUSE_URL). Or they
-come from an archive or a folder of archives (--archive, or what klartext up --record has recorded): then the klartext up
-that runs on this host decodes them, or this command itself. Flows and connections of the window go to
-klartext.ID_flows and klartext.ID_connections (show names them); the live tables are left alone. klartext diff live ID compares.
+The segments come from Kafka (KAFKA_BROKERS, --config), and klartext replay-worker decodes them (REDIS_URL,
+CLICKHOUSE_URL). Or they come from an archive or a folder of archives (--archive, or what klartext up --record has
+recorded): then the klartext up that runs on this host decodes them, or this command itself. Flows and connections of
+the window go to klartext.ID_flows and klartext.ID_connections (show names them); the live tables are
+left alone. klartext diff live ID compares.
 
 Exit codes: 0 done, 1 failed or cancelled, 2 wrong usage, 3 done but something of the window is missing.`,
   options: {

@@ -86,10 +86,10 @@ export interface OpenLog {
   close(): Promise<void>
 }
 
-/** What `--archive` names; else Kafka, where KAFKA_BROKERS is set; else what `klartext up --record` has recorded. */
+/** `--archive`; else Kafka, where KAFKA_BROKERS or `--config` names it; else what `klartext up --record` recorded. */
 export async function openLog(input: CommandInput, dataDir: string, command: string): Promise<OpenLog> {
   const archive = text(input, 'archive')
-  if (archive === undefined && process.env.KAFKA_BROKERS) {
+  if (archive === undefined && (process.env.KAFKA_BROKERS || text(input, 'config') !== undefined)) {
     const { config } = await loadConfig({ kafka: KAFKA_KEYS }, input)
     const bus = await KafkaBus.connect(kafkaOptions(config.kafka))
     const feed = { bus, clock: SYSTEM_CLOCK, pods: new PodTable() }
@@ -99,7 +99,7 @@ export async function openLog(input: CommandInput, dataDir: string, command: str
   }
   const path = archive ?? recordingOf(dataDir)
   if (path === null) {
-    const hint = 'KAFKA_BROKERS for klartext.segments, --archive for a file or folder, or klartext up --record'
+    const hint = 'KAFKA_BROKERS or --config for Kafka, --archive for a file or folder, or klartext up --record'
     throw new UsageError(`klartext ${command}: no segments to read: ${hint}`)
   }
   const log = new ArchiveSegmentLog(path)
