@@ -14,7 +14,7 @@ test('spans before now, and times', () => {
 })
 
 test('anything else is wrong usage, with the option named', () => {
-  for (const text of ['', '15', 'm', '-3h', '15 m', 'yesterday', '2026-13-01', "1h' OR 1"]) {
+  for (const text of ['', '15', 'm', '-3h', '15 m', 'yesterday', '2026-13-01', '2026-02-31T12:00', "1h' OR 1"]) {
     assert.throws(() => parseTime(text, '--until', NOW), { code: 'USAGE', message: /^--until takes/ })
   }
 })

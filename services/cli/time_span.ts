@@ -7,13 +7,20 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_
 export function parseTime(text: string, option: string, nowMs: number): number {
   const ago = /^(\d{1,6})([smhd])$/.exec(text)
   if (ago !== null) return Math.max(0, nowMs - Number(ago[1]) * UNIT_MS[ago[2]])
-  const time = /^\d{4}-\d{2}-\d{2}([T ]|$)/.test(text) ? Date.parse(withZone(text)) : Number.NaN
+  const day = /^\d{4}-\d{2}-\d{2}(?=[T ]|$)/.exec(text)?.[0]
+  const time = day !== undefined && isInCalendar(day) ? Date.parse(withZone(text)) : Number.NaN
   if (Number.isNaN(time)) {
     throw new UsageError(
       `${option} takes a span such as 15m, 2h or 7d, or a time such as 2026-11-24T12:00:00Z, not "${text}"`,
     )
   }
   return time
+}
+
+/** `Date` takes 31 February for 3 March. */
+function isInCalendar(day: string): boolean {
+  const time = new Date(`${day}T00:00Z`)
+  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day)
 }
 
 /** Without a zone it is UTC, like all times in the store. */
