@@ -211,8 +211,9 @@ export class Conversation {
     if (op === null || this.#failure.op !== null || op.kind === ops.SYNC) return false
     const { operations } = this
     const { reply } = operations
-    // Data may still be on its way, unless the client has said that this is why.
-    reply.dataOpen = op.copies && !op.copyFailed
+    // Data may still be on its way, unless the client had said before that it was all, or says that this is why.
+    const saidAll = !operations.copying && op.endUs <= reply.endUs
+    reply.dataOpen = op.copies && !op.copyFailed && !saidAll
     if (!reply.fatal && (op.kind === ops.QUERY || op.kind === ops.FUNCTION)) {
       operations.copying = false
     } else if (endsUnit(op.kind)) {
