@@ -91,8 +91,8 @@ export class Places {
     const due = this.#due(end + this.#origin)
     if (this.#open.size === 0) return -1
     const places = all ? [...this.#open.values()] : due.sort((a, b) => a.at - b.at)
-    for (const [i, place] of places.entries()) {
-      const at = place.at - this.#origin
+    for (let i = 0; i < places.length; i++) {
+      const at = places[i].at - this.#origin
       if (!this.#isHere(at, judge)) continue
       // Behind one that is found the others stay as they were.
       this.#overdue = places.slice(i + 1)
@@ -104,9 +104,13 @@ export class Places {
   #forget(passedBytes: number): void {
     for (const place of this.#open.values()) {
       if (place.at >= passedBytes) return
-      this.#open.delete(place.at)
-      this.#unindex(place)
+      this.#drop(place)
     }
+  }
+
+  #drop(place: OpenPlace): void {
+    this.#open.delete(place.at)
+    this.#unindex(place)
   }
 
   /** The window has come to `seen`. */
@@ -149,15 +153,19 @@ export class Places {
     const number = at + this.#origin
     this.#next = Math.max(this.#next, number + 1)
     const before = this.#open.get(number)
-    if (before !== undefined) this.#unindex(before)
-    if (verdict === LATER || verdict === WAIT) {
-      const place = before ?? new OpenPlace(number)
-      place.neededEnd = this.neededEnd + this.#origin
-      place.waits = verdict === WAIT
-      this.#fresh.push(place)
-      if (before === undefined) this.#keep(place)
-    } else if (before !== undefined) this.#open.delete(number)
-    return verdict === HERE
+    if (verdict !== LATER && verdict !== WAIT) {
+      if (before !== undefined) this.#drop(before)
+      return verdict === HERE
+    }
+    const place = before ?? new OpenPlace(number)
+    place.waits = verdict === WAIT
+    const neededEnd = this.neededEnd + this.#origin
+    if (before === undefined) this.#keep(place)
+    else if (neededEnd === before.neededEnd && neededEnd > this.#seen) return false
+    else this.#unindex(before)
+    place.neededEnd = neededEnd
+    this.#fresh.push(place)
+    return false
   }
 
   /** Most connections never search: what they would keep is made with the first place. */

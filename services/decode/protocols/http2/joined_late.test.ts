@@ -99,6 +99,14 @@ test('the rest of a header whose beginning was lost ends nothing: the connection
   assert.equal(new Http2Peer().say(TO_SERVER, frame(CONTINUATION, Flags.END_HEADERS, 1, rest)), WITHDRAW)
 })
 
+test('more gaps than the column holds are as many as it holds', () => {
+  const peer = new Http2Peer()
+  peer.say(TO_SERVER, headers(1, request('/torn'), Flags.END_HEADERS))
+  for (let i = 0; i < 66_000; i++) peer.decoder.gap(TO_SERVER, 20, peer.timeUs)
+  peer.decoder.close('input_end', peer.timeUs)
+  assert.equal(peer.find('/torn').gaps, 65_535)
+})
+
 test('a promise that is cut before it says of which stream is no answer of the stream it came on', () => {
   const peer = new Http2Peer()
   peer.say(TO_SERVER, get(1, '/page'))

@@ -10,6 +10,9 @@ import { restoreExchange, saveExchange } from './exchange_state.js'
 import { Said } from './said.js'
 import type { TextReader, TextWriter } from './texts.js'
 
+/** What the column holds; hostile bytes can be misread more often. */
+const GAPS_MAX = 0xffff
+
 /** What is known of one direction of a stream. */
 export class Side {
   begun = false
@@ -162,9 +165,13 @@ export class Stream {
     if (side.ended) return
     if (direction === TO_CLIENT) this.answerMayBeLost = true
     if (!side.begun) return
-    this.exchange.gaps += 1
-    this.exchange.complete = false
+    this.gap()
     side.grpc?.lose(0)
+  }
+
+  gap(): void {
+    if (this.exchange.gaps < GAPS_MAX) this.exchange.gaps += 1
+    this.exchange.complete = false
   }
 
   note(anomaly: string): void {

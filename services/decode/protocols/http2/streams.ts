@@ -215,8 +215,7 @@ export class Streams {
     const stream = this.#open.get(id)
     if (stream === undefined) return
     count(stream, direction, size, timeUs)
-    stream.exchange.gaps += 1
-    stream.exchange.complete = false
+    stream.gap()
     stream.side(direction).grpc?.lose(size)
   }
 
