@@ -7,6 +7,8 @@ import { type FlowContext, NO_TEXTS } from './flow_context.js'
 import { eachOnce } from './header_list.js'
 import type { End } from './naming.js'
 
+/** What a row holds of a count of 16 bits. */
+const GAPS_MAX = 0xffff
 const NO_MAP: Record<string, string> = Object.freeze({}) as Record<string, string>
 
 /**
@@ -152,8 +154,9 @@ export class FlowRow implements Flow {
     return this.#exchange.anomalies
   }
 
+  /** A connection or a long body may have lost more pieces than the column holds. */
   get gaps(): number {
-    return this.#exchange.gaps
+    return Math.min(GAPS_MAX, this.#exchange.gaps)
   }
 
   get cluster(): string {
