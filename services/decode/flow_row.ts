@@ -12,23 +12,45 @@ const GAPS_MAX = 0xffff
 const NO_MAP: Record<string, string> = Object.freeze({}) as Record<string, string>
 
 /**
- * What all flows of a connection share, and what the exchange says, is read where it stands; the row keeps what policy may
- * change, and what is known of it alone. A class, so that all rows have one hidden shape; `plainFlow` makes an object of all
- * columns.
+ * What an exchange has of its own is kept in the row; what all flows of its connection share is read where it stands: half of
+ * a row's columns would be copies. A decoder may go on with an exchange that it handed over (a body that still comes): the row
+ * keeps what was said by then. A class, so that all rows have one hidden shape; `plainFlow` makes an object of all columns.
  */
 export class FlowRow implements Flow {
   readonly #context: FlowContext
   /** The ends as they were named when the row was made. */
   readonly #client: End
   readonly #server: End
-  readonly #exchange: Exchange
   readonly scope: Scope
-  readonly exchange_seq: number
-  readonly endpoint: string
+  ts: number
+  latency_us: number
+  ttfb_us: number
+  exchange_seq: number
+  protocol: string
+  l7_version: string
+  method: string
+  host: string
+  endpoint: string
   resource: string
+  status_code: number
+  outcome: Flow['outcome']
+  error: string
+  user_agent: string
+  content_type: string
+  req_bytes: number
+  resp_bytes: number
+  trace_id: string
+  span_id: string
+  request_id: string
   principal: string
+  tls_version: string
+  sni: string
+  findings: readonly string[]
   pii = NO_TEXTS
   redactions = NO_TEXTS
+  complete: number
+  gaps: number
+  truncated: number
   attrs: Record<string, string>
   req_headers: HeaderList
   resp_headers: HeaderList
@@ -38,17 +60,43 @@ export class FlowRow implements Flow {
   in_partition = 0
   batch_first = 0
 
-  /** `exchange` is not changed any more. */
   constructor(context: FlowContext, exchange: Exchange, seq: number) {
+    const { reqStartUs, reqEndUs, respStartUs, respEndUs } = exchange
+    const begin = reqStartUs !== 0 ? reqStartUs : respStartUs
+    const bothSeen = reqStartUs !== 0 && respStartUs !== 0
     this.#context = context
     this.#client = context.client
     this.#server = context.server
-    this.#exchange = exchange
     this.scope = context.scope === '' ? 'unknown' : context.scope
+    this.ts = begin
+    // Two clocks of one capture (write entry, read exit) may cross by a few µs: never negative.
+    this.latency_us = bothSeen ? Math.max(0, respEndUs - reqStartUs) : 0
+    this.ttfb_us = bothSeen ? Math.max(0, respStartUs - reqEndUs) : 0
     this.exchange_seq = seq
+    this.protocol = exchange.protocol
+    this.l7_version = exchange.l7Version
+    this.method = exchange.method
+    this.host = exchange.host
     this.endpoint = exchange.endpoint !== '' ? exchange.endpoint : endpointOf(exchange.resource)
     this.resource = exchange.resource
+    this.status_code = exchange.statusCode
+    this.outcome = exchange.outcome
+    this.error = exchange.error
+    this.user_agent = exchange.userAgent
+    this.content_type = exchange.contentType
+    this.req_bytes = exchange.reqBytes
+    this.resp_bytes = exchange.respBytes
+    this.trace_id = exchange.traceId
+    this.span_id = exchange.spanId
+    this.request_id = exchange.requestId
     this.principal = exchange.principal
+    this.tls_version = exchange.tlsVersion !== '' ? exchange.tlsVersion : context.tlsVersion
+    this.sni = exchange.sni
+    this.findings = exchange.anomalies
+    this.complete = exchange.complete ? 1 : 0
+    // A connection or a long body may have lost more pieces than the column holds.
+    this.gaps = Math.min(GAPS_MAX, exchange.gaps)
+    this.truncated = exchange.truncated ? 1 : 0
     this.attrs = exchange.attrs ?? NO_MAP
     const { reqHeaders, respHeaders } = exchange
     if (reqHeaders === context.requestHeaders) this.req_headers = reqHeaders
@@ -59,104 +107,6 @@ export class FlowRow implements Flow {
 
   toJSON(): Flow {
     return plainFlow(this)
-  }
-
-  get ts(): number {
-    const { reqStartUs, respStartUs } = this.#exchange
-    return reqStartUs !== 0 ? reqStartUs : respStartUs
-  }
-
-  /** Two clocks of one capture (write entry, read exit) may cross by a few µs: never negative. */
-  get latency_us(): number {
-    const { reqStartUs, respStartUs, respEndUs } = this.#exchange
-    return reqStartUs !== 0 && respStartUs !== 0 ? Math.max(0, respEndUs - reqStartUs) : 0
-  }
-
-  get ttfb_us(): number {
-    const { reqStartUs, reqEndUs, respStartUs } = this.#exchange
-    return reqStartUs !== 0 && respStartUs !== 0 ? Math.max(0, respStartUs - reqEndUs) : 0
-  }
-
-  get tls_version(): string {
-    const { tlsVersion } = this.#exchange
-    return tlsVersion !== '' ? tlsVersion : this.#context.tlsVersion
-  }
-
-  get complete(): number {
-    return this.#exchange.complete ? 1 : 0
-  }
-
-  get truncated(): number {
-    return this.#exchange.truncated ? 1 : 0
-  }
-
-  get protocol(): string {
-    return this.#exchange.protocol
-  }
-
-  get l7_version(): string {
-    return this.#exchange.l7Version
-  }
-
-  get method(): string {
-    return this.#exchange.method
-  }
-
-  get host(): string {
-    return this.#exchange.host
-  }
-
-  get status_code(): number {
-    return this.#exchange.statusCode
-  }
-
-  get outcome(): Flow['outcome'] {
-    return this.#exchange.outcome
-  }
-
-  get error(): string {
-    return this.#exchange.error
-  }
-
-  get user_agent(): string {
-    return this.#exchange.userAgent
-  }
-
-  get content_type(): string {
-    return this.#exchange.contentType
-  }
-
-  get req_bytes(): number {
-    return this.#exchange.reqBytes
-  }
-
-  get resp_bytes(): number {
-    return this.#exchange.respBytes
-  }
-
-  get trace_id(): string {
-    return this.#exchange.traceId
-  }
-
-  get span_id(): string {
-    return this.#exchange.spanId
-  }
-
-  get request_id(): string {
-    return this.#exchange.requestId
-  }
-
-  get sni(): string {
-    return this.#exchange.sni
-  }
-
-  get findings(): readonly string[] {
-    return this.#exchange.anomalies
-  }
-
-  /** A connection or a long body may have lost more pieces than the column holds. */
-  get gaps(): number {
-    return Math.min(GAPS_MAX, this.#exchange.gaps)
   }
 
   get cluster(): string {
