@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib'
 import { decompress as zstdDecompress } from 'fzstd'
 import { compressFrame, decompressFrameSync } from 'lz4-napi'
 import { KlartextError } from '../../core/errors.js'
+import { lz4SizeMax, zstdSizeMax } from './unpacked_size.js'
 
 const { uncompress: snappyBlock } = createRequire(import.meta.url)('snappyjs') as {
   uncompress(block: Uint8Array, bytesMax: number): Uint8Array
@@ -30,14 +31,20 @@ export function decompress(codec: number, bytes: Buffer): Buffer {
       case Codec.snappy:
         return snappy(bytes)
       case Codec.lz4:
+        mustFit(lz4SizeMax(bytes))
         return decompressFrameSync(bytes)
       case Codec.zstd:
+        mustFit(zstdSizeMax(bytes))
         return Buffer.from(zstdDecompress(bytes))
     }
   } catch (error) {
     throw new KlartextError('BAD_BATCH', `a record batch cannot be decompressed: ${(error as Error).message}`)
   }
   throw new KlartextError('BAD_BATCH', `a record batch has the unknown compression ${codec}`)
+}
+
+function mustFit(size: number): void {
+  if (size > BATCH_BYTES_MAX) throw new Error(`it is larger than ${BATCH_BYTES_MAX >> 20} MiB`)
 }
 
 /** Java's producers write xerial frames: magic, two versions, then blocks with their sizes. */
@@ -54,7 +61,7 @@ function snappy(bytes: Buffer): Buffer {
     if (length < 0 || at + length > bytes.length) throw new Error('a snappy block ends outside its batch')
     const block = snappyBounded(bytes.subarray(at, at + length))
     size += block.length
-    if (size > BATCH_BYTES_MAX) throw new Error('too large')
+    mustFit(size)
     blocks.push(block)
     at += length
   }
