@@ -243,6 +243,13 @@ test('errors carry the code and status that a server gives', async () => {
   }
 })
 
+test('binary formats are byte-clean', async () => {
+  const response = await fetch(
+    `${URL_BASE}/?default_format=RowBinary&query=${encodeURIComponent("SELECT unhex('fffe80')")}`,
+  )
+  assert.deepEqual(Buffer.from(await response.arrayBuffer()), Buffer.from('03fffe80', 'hex'))
+})
+
 test('answers that nobody waits for any more do not reach others', async () => {
   const heavy = encodeURIComponent("SELECT 'heavy', number FROM system.numbers LIMIT 20000000")
   for (let round = 0; round < 8; round++) {
@@ -263,11 +270,4 @@ test('answers that nobody waits for any more do not reach others', async () => {
     })
     await Promise.all([...left, ...small])
   }
-})
-
-test('binary formats are byte-clean', async () => {
-  const response = await fetch(
-    `${URL_BASE}/?default_format=RowBinary&query=${encodeURIComponent("SELECT unhex('fffe80')")}`,
-  )
-  assert.deepEqual(Buffer.from(await response.arrayBuffer()), Buffer.from('03fffe80', 'hex'))
 })
