@@ -122,7 +122,7 @@ __noinline int socket_bytes(struct thread *t, u64 size, u64 address, u64 vectors
       u64 *ssl = hash && t->call_way == KT_EGRESS ? bpf_map_lookup_elem(&ciphertext, &hash) : NULL;
       if (ssl) {
         struct kt_key tls_key = { .object = *ssl, .tgid = tgid };
-        bind_tls(&tls_key, &t->end);
+        bind_tls(&tls_key, &t->end, t->descriptor);
         bpf_map_delete_elem(&ciphertext, &hash);
       }
     }
@@ -167,12 +167,13 @@ static __always_inline int enter(u8 call, u8 way, s32 descriptor, u64 address, u
     return 0;
   }
   t->call = CALL_NONE;
-  if (t->depth) {
-    /* Inside a TLS call: the socket it talks through. */
+  /* Inside a TLS call: the socket it talks through, or, once that is known, another one that a callback uses. */
+  if (t->outer.depth && !(t->bound && t->tls_descriptor != descriptor)) {
     if (!t->bound && socket_of(descriptor, &t->end)) {
       struct kt_key key = { .object = t->ssl, .tgid = bpf_get_current_pid_tgid() >> 32 };
-      bind_tls(&key, &t->end);
+      bind_tls(&key, &t->end, descriptor);
       t->bound = 1;
+      t->tls_descriptor = descriptor;
     }
     return 0;
   }

@@ -114,19 +114,28 @@ struct end {
   u64 inode;
 };
 
-/* What a thread is in the middle of. */
-struct thread {
-  /* TLS call: the outermost one, and how many are open inside it. */
-  u64 ssl;
+/* A call of the TLS library that moves bytes or may. */
+struct tls_call {
   u64 buffer;
   u64 done;
   u64 stack;
-  u64 tls_ns;
-  u32 depth;
+  u64 ns;
+  u32 depth; /* 0 = none; with those that are open inside it */
   u8 role;
-  u8 bound;
   u8 way;
+  u8 pad[2];
+};
+
+/* What a thread is in the middle of. */
+struct thread {
+  u64 ssl;
+  struct tls_call outer;
+  /* What a callback of the outer call says the other way: programs write where a handshake that a read drives is done. */
+  struct tls_call inner;
+  s32 tls_descriptor;
+  u8 bound;
   u8 grown_count;
+  u8 pad[2];
   /* Buffers that grew inside the TLS call, and how long they were before: memory BIOs are among them. */
   u64 grown[GROWN_MAX];
   u64 grown_at[GROWN_MAX];

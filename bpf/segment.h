@@ -81,7 +81,7 @@ struct kt_connection {
   u8 reset;        /* sockets: it ended without FIN */
   u8 pad[3];
   u32 references;  /* TLS: held beside the first one */
-  u32 pad2;
+  s32 descriptor;  /* TLS: of its socket, as it was when the two were bound */
   u8 local[16];
   u8 peer[16];
   char comm[16];

@@ -147,7 +147,7 @@ static __noinline struct kt_connection *socket_connection(struct kt_key *key, u6
 }
 
 /* A TLS object's socket has become known: it gets the addresses, the socket becomes its ciphertext. */
-static __noinline int bind_tls(struct kt_key *key, struct end *end)
+static __noinline int bind_tls(struct kt_key *key, struct end *end, s32 descriptor)
 {
   if (!key || !end)
     return 0;
@@ -155,6 +155,7 @@ static __noinline int bind_tls(struct kt_key *key, struct end *end)
   if (!c || c->socket)
     return 0;
   describe_socket(c, end->socket);
+  c->descriptor = descriptor;
   struct kt_key socket_key = { .object = end->socket };
   struct kt_connection *carrier = socket_connection(&socket_key, end->inode, NULL);
   if (carrier) {

@@ -101,6 +101,25 @@ static __always_inline void count_reference(struct kt_key *key, u8 role)
     close_tls(key, 0);
 }
 
+static __always_inline u8 way_of(u8 role)
+{
+  return role >= ROLE_WRITE && role <= ROLE_WRITE_INTERNAL ? KT_EGRESS : KT_INGRESS;
+}
+
+static __always_inline void begin_call(struct tls_call *call, struct pt_regs *regs, u64 cookie, u8 role, u8 way)
+{
+  call->depth = 1;
+  call->stack = regs->sp;
+  call->role = role;
+  call->way = way;
+  if (role >= ROLE_HANDSHAKE)
+    return;
+  call->buffer = argument(regs, cookie, 1);
+  call->done = argument(regs, cookie, 3);
+  if (way == KT_EGRESS)
+    call->ns = bpf_ktime_get_ns();
+}
+
 SEC("uprobe")
 int tls_enter(struct pt_regs *regs)
 {
@@ -122,36 +141,37 @@ int tls_enter(struct pt_regs *regs)
   }
   if (role == ROLE_CLEAR) {
     /* A handshake clears its own object first: only the application's call ends a connection. */
-    if (!t->depth || t->ssl != ssl || regs->sp >= t->stack)
+    if (!t->outer.depth || t->ssl != ssl || regs->sp >= t->outer.stack)
       close_tls(&key, 0);
     return 0;
   }
   if (role >= ROLE_SET_FD && role <= ROLE_SET_WFD) {
     struct end end;
     struct kt_connection *c = tls_connection(&key, 1);
-    if (c && socket_of(argument(regs, cookie, 1), &end))
-      bind_tls(&key, &end);
+    s32 descriptor = argument(regs, cookie, 1);
+    if (c && socket_of(descriptor, &end))
+      bind_tls(&key, &end, descriptor);
     return 0;
   }
   /* A frame below the remembered one is still open; one above it means that its return was never seen. */
-  if (t->depth && regs->sp < t->stack) {
-    t->depth++;
+  if (t->outer.depth && regs->sp < t->outer.stack) {
+    struct tls_call *inner = &t->inner;
+    u8 way = way_of(role);
+    if (inner->depth && regs->sp < inner->stack)
+      inner->depth++;
+    else if (role < ROLE_HANDSHAKE && ssl == t->ssl && way != t->outer.way)
+      begin_call(inner, regs, cookie, role, way);
+    else
+      t->outer.depth++;
     return 0;
   }
   struct kt_connection *c = tls_connection(&key, role == ROLE_HANDSHAKE);
-  t->depth = 1;
   t->grown_count = 0;
-  t->stack = regs->sp;
+  t->inner.depth = 0;
   t->ssl = ssl;
-  t->role = role;
   t->bound = c && c->socket;
-  t->way = role >= ROLE_WRITE && role <= ROLE_WRITE_INTERNAL ? KT_EGRESS : KT_INGRESS;
-  if (role < ROLE_HANDSHAKE) {
-    t->buffer = argument(regs, cookie, 1);
-    t->done = argument(regs, cookie, 3);
-    if (t->way == KT_EGRESS)
-      t->tls_ns = bpf_ktime_get_ns();
-  }
+  t->tls_descriptor = c ? c->descriptor : -1;
+  begin_call(&t->outer, regs, cookie, role, way_of(role));
   return 0;
 }
 
@@ -182,13 +202,17 @@ int tls_return(struct pt_regs *regs)
   if (!is_target(tgid))
     return 0;
   struct thread *t = this_thread();
-  if (!t || !t->depth)
+  if (!t || !t->outer.depth)
     return 0;
-  if (--t->depth)
+  struct tls_call *call = &t->outer;
+  /* Whoever is called from inside returns below the outer call's frame. */
+  if (t->inner.depth && regs->sp < t->outer.stack)
+    call = &t->inner;
+  if (--call->depth)
     return 0;
-  if (t->grown_count)
+  if (call == &t->outer && t->grown_count)
     remember_grown(t, tgid);
-  u8 role = t->role;
+  u8 role = call->role;
   if (role >= ROLE_HANDSHAKE)
     return 0;
   /* An int: the upper half of the register is undefined. */
@@ -198,7 +222,7 @@ int tls_return(struct pt_regs *regs)
   u64 size = result;
   if (role != ROLE_READ && role != ROLE_WRITE) {
     size = 0;
-    if (bpf_probe_read_user(&size, sizeof(size), (void *)t->done)) {
+    if (bpf_probe_read_user(&size, sizeof(size), (void *)call->done)) {
       count_loss(KT_LOSS_FAULT, 0);
       return 0;
     }
@@ -217,8 +241,8 @@ int tls_return(struct pt_regs *regs)
     emit_notice(KT_EVENT_UNBOUND, KT_SOURCE_TLS, &key, c, 0);
   }
   struct run run;
-  start_run(&run, &key, c, t->way, size, t->way == KT_EGRESS ? t->tls_ns : bpf_ktime_get_ns());
-  run.address = t->buffer;
+  start_run(&run, &key, c, call->way, size, call->way == KT_EGRESS ? call->ns : bpf_ktime_get_ns());
+  run.address = call->buffer;
   emit_run(&run);
   return 0;
 }
@@ -228,7 +252,7 @@ SEC("uprobe")
 int buffer_grow(struct pt_regs *regs)
 {
   struct thread *t = this_thread();
-  if (!t || !t->depth || t->bound)
+  if (!t || !t->outer.depth || t->bound)
     return 0;
   u64 address = argument(regs, bpf_get_attach_cookie(regs), 0);
   struct buffer buffer = {};
@@ -253,7 +277,7 @@ SEC("uprobe")
 int bio_write(struct pt_regs *regs)
 {
   struct thread *t = this_thread();
-  if (!t || !t->depth || t->bound)
+  if (!t || !t->outer.depth || t->bound)
     return 0;
   u64 cookie = bpf_get_attach_cookie(regs);
   u32 tgid = bpf_get_current_pid_tgid() >> 32;
