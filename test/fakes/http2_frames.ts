@@ -26,10 +26,13 @@ export function integer(value: number, prefix: number, bits: number): Buffer {
   return Buffer.from(bytes)
 }
 
-const text = (value: string): Buffer => Buffer.concat([integer(Buffer.byteLength(value), 7, 0), Buffer.from(value)])
+function text(value: string | Buffer): Buffer {
+  const bytes = Buffer.from(value as string)
+  return Buffer.concat([integer(bytes.length, 7, 0), bytes])
+}
 
 /** Literal with a new name: that stays out of the table, or goes into it. */
-export function literal(name: string, value: string, add = false): Buffer {
+export function literal(name: string | Buffer, value: string | Buffer, add = false): Buffer {
   return Buffer.concat([Buffer.from([add ? 0x40 : 0]), text(name), text(value)])
 }
 

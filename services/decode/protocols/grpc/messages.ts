@@ -83,7 +83,8 @@ export class GrpcMessages {
   }
 
   #trailer(bytes: Buffer, from: number, to: number): void {
-    if (this.trailers.length < TRAILER_BYTES_MAX) this.trailers += bytes.toString('latin1', from, to)
+    const room = TRAILER_BYTES_MAX - this.trailers.length
+    if (room > 0) this.trailers += bytes.toString('latin1', from, Math.min(to, from + room))
   }
 
   /** From the first byte to the last messages, each as long as it said. */

@@ -4,16 +4,18 @@ import { FieldKind } from './field_kinds.js'
 import type { FieldSink } from './hpack/decoder.js'
 import type { Entry } from './hpack/entry.js'
 
-/** Names and values kept of one block, and their characters. Servers refuse more. */
+/** Names and values kept of one block, and their bytes. Servers refuse more. */
 const TEXTS_MAX = 512
-const CHARS_MAX = 64 * 1024
+const BYTES_MAX = 64 * 1024
+/** Number and length of a text in a saved state. */
+export const TEXT_HEAD_BYTES = 8
 
 /** Filled anew for each block; only `fields` goes on to live. */
 export class FieldBlock implements FieldSink {
   /** Names and values in turn, without pseudo-header fields. */
   fields: string[] = NO_STRINGS
-  /** Characters of all that is kept. */
-  chars = 0
+  /** Of all that is kept, in UTF-8. */
+  #bytes = 0
   method = ''
   path = ''
   authority = ''
@@ -43,7 +45,7 @@ export class FieldBlock implements FieldSink {
 
   clear(): void {
     this.fields = NO_STRINGS
-    this.chars = 0
+    this.#bytes = 0
     this.method = ''
     this.path = ''
     this.authority = ''
@@ -75,17 +77,17 @@ export class FieldBlock implements FieldSink {
     }
     if (entry.cut) this.truncated = true
     if (kind !== FieldKind.OTHER) {
-      if (kind <= FieldKind.CONNECT_PROTOCOL) return this.#pseudoField(kind, value)
-      this.#known(kind, value)
+      if (kind <= FieldKind.CONNECT_PROTOCOL) return this.#pseudoField(kind, value, entry.textBytes)
+      this.#known(kind, value, entry.textBytes)
     }
     if (this.fields === NO_STRINGS) this.fields = []
-    if (this.fields.length < TEXTS_MAX && this.chars < CHARS_MAX) {
+    if (this.fields.length < TEXTS_MAX && this.#bytes < BYTES_MAX) {
       this.fields.push(name, value)
-      this.chars += name.length + value.length
+      this.#bytes += entry.textBytes
     } else this.truncated = true
   }
 
-  #pseudoField(kind: number, value: string): void {
+  #pseudoField(kind: number, value: string, bytes: number): void {
     const bit = 1 << kind
     if (this.fields.length > 0) this.malformed = true
     if ((this.#pseudo & bit) !== 0) {
@@ -93,7 +95,7 @@ export class FieldBlock implements FieldSink {
       return
     }
     this.#pseudo |= bit
-    this.chars += value.length
+    this.#bytes += bytes
     switch (kind) {
       case FieldKind.METHOD:
         this.method = value
@@ -114,10 +116,12 @@ export class FieldBlock implements FieldSink {
     }
   }
 
-  #known(kind: number, value: string): void {
+  /** What goes into texts of its own beside the fields counts twice. */
+  #known(kind: number, value: string, bytes: number): void {
     switch (kind) {
       case FieldKind.HOST:
         this.host = value
+        this.#bytes += bytes
         break
       case FieldKind.USER_AGENT:
         this.userAgent = value
@@ -127,10 +131,11 @@ export class FieldBlock implements FieldSink {
         break
       case FieldKind.AUTHORIZATION:
         this.authorization = value
+        this.#bytes += bytes
         break
       case FieldKind.FORWARDED_FOR:
         if (this.forwardedFor === '') this.forwardedFor = value
-        this.chars += value.length
+        this.#bytes += bytes
         break
       case FieldKind.REQUEST_ID:
         this.requestId = value
@@ -138,14 +143,14 @@ export class FieldBlock implements FieldSink {
         break
       case FieldKind.CORRELATION:
         this.hasCorrelation = true
+        this.#bytes += bytes
         break
       case FieldKind.GRPC_STATUS:
         this.grpcStatus = value
         break
       case FieldKind.GRPC_MESSAGE:
         this.grpcMessage = value
-        // Kept decoded, too.
-        this.chars += value.length
+        this.#bytes += bytes
         break
       case FieldKind.GRPC_TIMEOUT:
         this.grpcTimeout = value
@@ -162,8 +167,13 @@ export class FieldBlock implements FieldSink {
     return this.method !== '' || this.path !== '' || this.authority !== ''
   }
 
+  /** What it adds to a saved state, at most: texts that several streams have are saved once. */
+  get savedBytesMax(): number {
+    return this.#bytes + this.fields.length * TEXT_HEAD_BYTES
+  }
+
   /** Nothing of it is known. */
   get isEmpty(): boolean {
-    return this.chars === 0
+    return this.#bytes === 0
   }
 }

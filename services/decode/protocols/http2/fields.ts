@@ -9,8 +9,9 @@ import type { FieldBlock } from './field_block.js'
 import { FieldKind, kindOf } from './field_kinds.js'
 import type { Stream } from './stream.js'
 
-/** Trailers may come in many blocks; so many names and values of a request or an answer are kept. */
+/** Trailers may come in many blocks; so many names and values of a request or an answer are kept, and bytes of a stream. */
 const TEXTS_MAX = 512
+const STREAM_BYTES_MAX = 256 * 1024
 
 export function applyRequest(stream: Stream, block: FieldBlock): void {
   const { exchange } = stream
@@ -83,7 +84,8 @@ export function applyTrailers(stream: Stream, direction: Direction, block: Field
   common(stream, block)
   if (block.fields.length > 0) {
     const before = direction === TO_SERVER ? exchange.reqHeaders : exchange.respHeaders
-    if (before.length + block.fields.length > TEXTS_MAX) exchange.truncated = true
+    const tooMany = before.length + block.fields.length > TEXTS_MAX
+    if (tooMany || stream.bytes + block.savedBytesMax > STREAM_BYTES_MAX) exchange.truncated = true
     else if (direction === TO_SERVER) exchange.reqHeaders = [...before, ...block.fields]
     else exchange.respHeaders = [...before, ...block.fields]
   }

@@ -234,7 +234,7 @@ export class HeaderBlocks {
     const [one, other] = this.#hpack
     const [oneOpen, otherOpen] = this.#open
     this.#streams.otherBytes =
-      one.sizeBytes + other.sizeBytes + (oneOpen?.bytes.length ?? 0) + (otherOpen?.bytes.length ?? 0)
+      one.savedBytesMax + other.savedBytesMax + (oneOpen?.bytes.length ?? 0) + (otherOpen?.bytes.length ?? 0)
   }
 
   save(out: StateWriter, texts: TextWriter): void {

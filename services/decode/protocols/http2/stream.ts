@@ -56,8 +56,8 @@ export class Stream {
   endsInFields = false
   /** Something of a header block of it is known, in either direction. */
   hasFields = false
-  /** Characters of its header fields. */
-  chars = 0
+  /** Of its texts in a saved state, at most. */
+  bytes = 0
   /** Bytes of the answer may be among those that were lost. */
   answerMayBeLost = false
 
@@ -190,7 +190,7 @@ export class Stream {
         (this.endsInFields ? 128 : 0) |
         (this.resetBy << 3),
     )
-    out.u32(this.chars)
+    out.u32(Math.min(this.bytes, 0xffff_ffff))
     out.u32(this.grpcStatus + 1)
     if (this.resetUs !== 0) {
       out.number(this.resetUs)
@@ -211,7 +211,7 @@ export class Stream {
     stream.mayBeGrpc = (bits & 64) !== 0
     stream.endsInFields = (bits & 128) !== 0
     stream.resetBy = (bits & 8) !== 0 ? TO_CLIENT : TO_SERVER
-    stream.chars = state.u32()
+    stream.bytes = state.u32()
     stream.grpcStatus = state.u32() - 1
     if ((bits & 4) !== 0) {
       stream.resetUs = state.number()

@@ -7,7 +7,7 @@ import type { Exchange } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT, TO_SERVER } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
-import type { FieldBlock } from './field_block.js'
+import { type FieldBlock, TEXT_HEAD_BYTES } from './field_block.js'
 import { applyRequest, applyResponse, applyTrailers } from './fields.js'
 import { finishExchange } from './finish.js'
 import { GoAway } from './goaway.js'
@@ -15,10 +15,13 @@ import { ResetStreams } from './reset_streams.js'
 import { Stream } from './stream.js'
 import type { TextReader, TextWriter } from './texts.js'
 
-/** All that the decoder of a connection holds: streams, HPACK tables, blocks in parts. Beyond it the oldest stream is given up. */
+/**
+ * All that the decoder of a connection holds, as it is saved: streams, HPACK tables, blocks in parts. Beyond it the oldest
+ * stream is given up.
+ */
 export const STATE_BYTES_MAX = 896 * 1024
 /** Of one stream without its texts: about a thousand with a usual header may be open at once. */
-const STREAM_BYTES = 640
+const STREAM_BYTES = 480
 /** Answers that wait for their requests: as many as may be in the segments that the host holds back behind a loss. */
 const WAITING_MAX = 512
 
@@ -26,9 +29,9 @@ export class Streams {
   readonly #out: ExchangeSink
   readonly #open = new Map<number, Stream>()
   readonly #resets = new ResetStreams()
-  /** Characters kept of all open streams. */
-  #chars = 0
-  /** Memory of what else is kept of the connection. */
+  /** Of the texts of all open streams, as they are saved. */
+  #textBytes = 0
+  /** Of what else is saved of the connection. */
   otherBytes = 0
   /** Whole answers whose requests have not been seen. */
   #waiting = 0
@@ -83,6 +86,11 @@ export class Streams {
     stream.ask(asked)
     this.#lowest = 1
     this.#highest = 1
+    let bytes = 0
+    for (const text of [asked.method, asked.host, asked.resource, asked.principal, ...asked.reqHeaders]) {
+      bytes += TEXT_HEAD_BYTES + Buffer.byteLength(text)
+    }
+    this.#keep(stream, bytes)
   }
 
   #stream(id: number): Stream {
@@ -134,7 +142,7 @@ export class Streams {
     stream.moved(direction, endUs)
     if (direction === TO_SERVER) this.#requestFields(stream, block)
     else this.#responseFields(stream, block)
-    this.#keep(stream, block.chars)
+    this.#keep(stream, block.savedBytesMax)
     // It may have been given up for want of room.
     if (ends && direction === TO_CLIENT) stream.endsInFields = true
     if (ends && this.#open.get(id) === stream) this.#sideEnded(stream, direction)
@@ -177,7 +185,7 @@ export class Streams {
     stream.hasFields = true
     applyRequest(stream, block)
     stream.say().pushed = 'true'
-    this.#keep(stream, block.chars)
+    this.#keep(stream, block.savedBytesMax)
   }
 
   /** A frame longer than its receiver allowed (RFC 9113 section 4.2). */
@@ -201,7 +209,7 @@ export class Streams {
     if (grpc === null) return
     const before = grpc.trailers.length
     grpc.data(bytes, from, to)
-    if (grpc.trailers.length > before) this.#keep(stream, grpc.trailers.length - before)
+    if (grpc.trailers.length > before) this.#keep(stream, LATIN1_BYTES_MAX * (grpc.trailers.length - before))
   }
 
   /** As much is missing of a frame, and more behind it: `damaged` follows. */
@@ -280,14 +288,17 @@ export class Streams {
     this.#missed = false
   }
 
-  #keep(stream: Stream, chars: number): void {
-    stream.chars += chars
-    this.#chars += chars
+  #keep(stream: Stream, bytes: number): void {
+    stream.bytes += bytes
+    this.#textBytes += bytes
     this.#makeRoom()
   }
 
   #makeRoom(): void {
-    while (this.#open.size > 1 && this.#open.size * STREAM_BYTES + this.#chars + this.otherBytes > STATE_BYTES_MAX) {
+    while (
+      this.#open.size > 1 &&
+      this.#open.size * STREAM_BYTES + this.#textBytes + this.otherBytes > STATE_BYTES_MAX
+    ) {
       const oldest = this.#open.values().next().value as Stream
       oldest.note('http2.too_many_streams')
       this.#unfinished(oldest, 'evicted')
@@ -303,7 +314,7 @@ export class Streams {
     const { exchange, request, id } = stream
     this.#open.delete(id)
     this.changes += 1
-    this.#chars -= stream.chars
+    this.#textBytes -= stream.bytes
     if (stream.resetUs !== 0) this.#resets.remove(stream)
     if (isWaiting(stream)) this.#waiting -= 1
     const clientIsDone = request.ended || (stream.resetUs !== 0 && stream.resetBy === TO_SERVER)
@@ -361,12 +372,12 @@ export class Streams {
     this.#hadCalls = (bits & 4) !== 0
     this.#hadOthers = (bits & 8) !== 0
     this.#open.clear()
-    this.#chars = 0
+    this.#textBytes = 0
     this.#waiting = 0
     for (let left = state.u32(); left > 0 && !state.failed; left--) {
       const stream = Stream.restore(state, texts)
       this.#open.set(stream.id, stream)
-      this.#chars += stream.chars
+      this.#textBytes += stream.bytes
       if (isWaiting(stream)) this.#waiting += 1
     }
     this.#resets.restore(state, this.#open)
@@ -374,6 +385,8 @@ export class Streams {
 }
 
 const NOT_BROKEN = -1
+/** Of one of its characters in UTF-8. */
+const LATIN1_BYTES_MAX = 2
 
 /** All of an answer is here, and nothing of its request. */
 function isWaiting({ request, response }: Stream): boolean {

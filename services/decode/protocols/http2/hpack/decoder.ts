@@ -35,6 +35,7 @@ export class HpackDecoder {
   #entries: Entry[] = []
   #first = 0
   #sizeBytes = 0
+  #textBytes = 0
   /** As the encoder has chosen it. */
   #sizeMax: number = INITIAL_BYTES
   /** There may be entries before the first one here. */
@@ -44,7 +45,7 @@ export class HpackDecoder {
   #end = 0
   /** The string literal read last. */
   #text = ''
-  #textBytes = 0
+  #literalBytes = 0
 
   /** Blocks were missed: what was added before cannot be counted any more, and the size may have been changed. */
   forget(): void {
@@ -64,11 +65,17 @@ export class HpackDecoder {
     this.#entries = []
     this.#first = 0
     this.#sizeBytes = 0
+    this.#textBytes = 0
   }
 
-  /** Memory of the entries. */
+  /** Of the entries, as the encoder counts them. */
   get sizeBytes(): number {
     return this.#sizeBytes
+  }
+
+  /** Of the entries as they are saved, at most. */
+  get savedBytesMax(): number {
+    return this.#textBytes + (this.#entries.length - this.#first) * ENTRY_BYTES_MIN
   }
 
   /** All fields of one header block. False: it is not HPACK, or ends too early; what came before stands. */
@@ -109,11 +116,11 @@ export class HpackDecoder {
       if (!this.#string(true)) return null
       name = this.#text
       kind = kindOf(name)
-      cut = this.#textBytes > TEXT_BYTES_MAX
+      cut = this.#literalBytes > TEXT_BYTES_MAX
     }
     if (!this.#string(false)) return null
-    if (this.#textBytes > TEXT_BYTES_MAX) cut = true
-    return new Entry(name, this.#text, name === null ? FieldKind.OTHER : kind, this.#textBytes, cut)
+    if (this.#literalBytes > TEXT_BYTES_MAX) cut = true
+    return new Entry(name, this.#text, name === null ? FieldKind.OTHER : kind, this.#literalBytes, cut)
   }
 
   /** Null for an index that no encoder may use. */
@@ -127,6 +134,7 @@ export class HpackDecoder {
   #add(entry: Entry): void {
     this.#entries.push(entry)
     this.#sizeBytes += entry.sizeBytes
+    this.#textBytes += entry.textBytes
     this.#evict()
   }
 
@@ -156,7 +164,11 @@ export class HpackDecoder {
   #dropTo(sizeMax: number): void {
     const entries = this.#entries
     let first = this.#first
-    while (this.#sizeBytes > sizeMax && first < entries.length) this.#sizeBytes -= entries[first++].sizeBytes
+    while (this.#sizeBytes > sizeMax && first < entries.length) {
+      const { sizeBytes, textBytes } = entries[first++]
+      this.#sizeBytes -= sizeBytes
+      this.#textBytes -= textBytes
+    }
     if (first === entries.length) return this.#clear()
     if (first > LEFT_MAX) {
       entries.splice(0, first)
@@ -194,7 +206,7 @@ export class HpackDecoder {
 
   #keep(bytes: Buffer, from: number, size: number, isName: boolean): boolean {
     const to = from + Math.min(size, TEXT_BYTES_MAX)
-    this.#textBytes = size
+    this.#literalBytes = size
     // Names are tokens: one character per byte keeps their size.
     this.#text = size === 0 ? '' : isName ? bytes.toString('latin1', from, to) : textOf(bytes, from, to)
     return true
@@ -224,8 +236,10 @@ export class HpackDecoder {
       const value = texts.read(state)
       const bare = new Entry(name, '', 0, 0, false)
       const valueBytes = state.number() - bare.sizeBytes
-      this.#entries.push(new Entry(name, value, name === null ? 0 : kindOf(name), valueBytes, (bits & 2) !== 0))
-      this.#sizeBytes += bare.sizeBytes + valueBytes
+      const entry = new Entry(name, value, name === null ? 0 : kindOf(name), valueBytes, (bits & 2) !== 0)
+      this.#entries.push(entry)
+      this.#sizeBytes += entry.sizeBytes
+      this.#textBytes += entry.textBytes
     }
   }
 }

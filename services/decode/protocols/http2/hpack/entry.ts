@@ -13,6 +13,8 @@ export class Entry {
   readonly kind: number
   /** As the encoder counts it; without the name where that is unknown. */
   readonly sizeBytes: number
+  /** Of what is kept of name and value, in UTF-8: more than came where a peer sends what is none. */
+  readonly textBytes: number
   /** The value is longer than what is kept of it. */
   readonly cut: boolean
 
@@ -21,6 +23,7 @@ export class Entry {
     this.value = value
     this.kind = kind
     this.sizeBytes = (name?.length ?? 0) + valueBytes + OVERHEAD_BYTES
+    this.textBytes = (name === null ? 0 : Buffer.byteLength(name)) + (value === null ? 0 : Buffer.byteLength(value))
     this.cut = cut
   }
 }
