@@ -5,8 +5,8 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_
 
 /** `15m`, `2h`, `7d` before `nowMs`, or a time in ISO 8601; answers ms since 1970. */
 export function parseTime(text: string, option: string, nowMs: number): number {
-  const ago = /^(\d{1,6})([smhd])$/.exec(text)
-  if (ago !== null) return Math.max(0, nowMs - Number(ago[1]) * UNIT_MS[ago[2]])
+  const ago = spanMs(text)
+  if (ago !== null) return Math.max(0, nowMs - ago)
   const day = /^\d{4}-\d{2}-\d{2}(?=[T ]|$)/.exec(text)?.[0]
   const time = day !== undefined && isInCalendar(day) ? Date.parse(withZone(text)) : Number.NaN
   if (Number.isNaN(time)) {
@@ -15,6 +15,18 @@ export function parseTime(text: string, option: string, nowMs: number): number {
     )
   }
   return time
+}
+
+/** `90s`, `2m`, `1h`, `7d`; answers ms. */
+export function parseSpan(text: string, option: string): number {
+  const span = spanMs(text)
+  if (span === null) throw new UsageError(`${option} takes a span such as 90s, 2m or 1h, not "${text}"`)
+  return span
+}
+
+function spanMs(text: string): number | null {
+  const span = /^(\d{1,6})([smhd])$/.exec(text)
+  return span === null ? null : Number(span[1]) * UNIT_MS[span[2]]
 }
 
 /** `Date` takes 31 February for 3 March. */

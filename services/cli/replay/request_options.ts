@@ -1,8 +1,7 @@
 /** Window and filter of a replay or an export, from the words of a command. */
-import { UsageError } from '../../core/errors.js'
 import type { ReplayFilter } from '../../core/replay.js'
 import { type CommandInput, type OptionHelp, text } from '../command.js'
-import { parseTime } from '../time_span.js'
+import { parseSpan, parseTime } from '../time_span.js'
 
 export const WINDOW_OPTIONS: Readonly<Record<string, OptionHelp>> = {
   from: { type: 'string', value: 'TIME', help: 'a time, or a span before now such as 15m, 2h, 3d' },
@@ -28,10 +27,7 @@ export function timeUs(input: CommandInput, name: string, nowMs: number): number
 /** A span such as 90s, 2m, 1h, in µs; null where not said. */
 export function spanUs(input: CommandInput, name: string): number | null {
   const value = text(input, name)
-  if (value === undefined) return null
-  const ms = /^\d{1,6}[smhd]$/.test(value) ? -parseTime(value, `--${name}`, 0) : Number.NaN
-  if (Number.isNaN(ms)) throw new UsageError(`--${name} takes a span such as 90s, 2m or 1h, not "${value}"`)
-  return ms * 1000
+  return value === undefined ? null : parseSpan(value, `--${name}`) * 1000
 }
 
 export function filterOf(input: CommandInput): ReplayFilter {
