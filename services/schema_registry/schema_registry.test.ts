@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import avro from 'avsc'
+import { answerTo, listeningServers } from '../../test/fakes/raw_http.js'
 import { REPO_ROOT } from '../core/repo_root.js'
 import { FLOW_SCHEMA_ID, FLOW_SCHEMA_TEXT } from '../core/wire/flow.js'
 import { POD_SCHEMA_ID, POD_SCHEMA_TEXT } from '../core/wire/pods.js'
@@ -114,4 +115,15 @@ test('no path makes it throw', () => {
   ]) {
     assert.ok(answer(RELEASED, 'GET', path).status >= 200)
   }
+})
+
+test('a connection that cannot be accepted is told of, what is no HTTP is answered 400, and the server goes on', async (t) => {
+  const servers = listeningServers(t)
+  const errors: string[] = []
+  const server = await serveSchemas({ host: '127.0.0.1', port: 0, onError: ({ message }) => errors.push(message) })
+  servers[0].emit('error', new Error('accept EMFILE'))
+  assert.deepEqual(errors, ['accept EMFILE'])
+  assert.match(await answerTo(server.port, 'no request\r\n\r\n'), /^HTTP\/1.1 400 /)
+  assert.equal((await fetch(`http://127.0.0.1:${server.port}/subjects`)).status, 200)
+  await server.close()
 })

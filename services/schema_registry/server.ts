@@ -15,9 +15,20 @@ export interface SchemaRegistry {
   close(): Promise<void>
 }
 
-/** Resolves when it listens. Throws KlartextError `PORT_IN_USE` where it cannot. */
+export interface SchemaRegistryOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** A connection could not be accepted; the server goes on. */
+  readonly onError?: (error: Error) => void
+}
+
+/**
+ * What is no HTTP is answered 400 and hung up on. Resolves when it listens. Throws KlartextError `PORT_IN_USE` where it
+ * cannot.
+ */
 export async function serveSchemas(
-  { host, port }: { host: string; port: number },
+  { host, port, onError }: SchemaRegistryOptions,
   schemas: readonly ReleasedSchema[] = releasedSchemas(),
 ): Promise<SchemaRegistry> {
   const server: Server = createServer({ headersTimeout: HEADERS_MS_MAX }, (request, response) => {
@@ -34,6 +45,7 @@ export async function serveSchemas(
   } catch (error) {
     throw new KlartextError('PORT_IN_USE', `${host}:${port}: ${(error as Error).message}`)
   }
+  server.on('error', (error) => onError?.(error))
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { test } from 'node:test'
+import { answerTo, listeningServers } from '../../../test/fakes/raw_http.js'
 import { Health } from '../../core/telemetry/health.js'
 import { gauge } from '../../core/telemetry/metrics.js'
 import { serveOperations } from './operations_server.js'
@@ -50,6 +51,20 @@ test('a failing metric or status is told, and the server goes on', async () => {
     bad.on('response', (response) => response.resume().on('end', () => resolve()))
     bad.end()
   })
+  assert.equal((await fetch(`http://127.0.0.1:${server.port}/livez`)).status, 200)
+  server.close()
+})
+
+test('a connection that cannot be accepted is told of, what is no HTTP is answered 400, and the server goes on', async (t) => {
+  const servers = listeningServers(t)
+  const errors: string[] = []
+  const onError = ({ message }: Error) => errors.push(message)
+  const health = new Health(() => 0, 1_000)
+  const options = { host: '127.0.0.1', port: 0, health, metrics: () => [], status: () => ({}), onError }
+  const server = await serveOperations(options)
+  servers[0].emit('error', new Error('accept EMFILE'))
+  assert.deepEqual(errors, ['accept EMFILE'])
+  assert.match(await answerTo(server.port, '\x16\x03\x01\x00\x05hello\r\n\r\n'), /^HTTP\/1.1 400 /)
   assert.equal((await fetch(`http://127.0.0.1:${server.port}/livez`)).status, 200)
   server.close()
 })

@@ -16,6 +16,8 @@ export interface OperationsOptions {
   readonly health: Health
   readonly metrics: () => readonly MetricFamily[]
   readonly status: () => unknown
+  /** A connection could not be accepted; the server goes on. */
+  readonly onError?: (error: Error) => void
 }
 
 export interface OperationsServer {
@@ -29,7 +31,7 @@ interface Answer {
   readonly text: string
 }
 
-/** Resolves when it listens. Throws KlartextError `PORT_IN_USE` where it cannot. */
+/** What is no HTTP is answered 400 and hung up on. Resolves when it listens. Throws KlartextError `PORT_IN_USE` where it cannot. */
 export async function serveOperations(options: OperationsOptions): Promise<OperationsServer> {
   const { host, port } = options
   const server: Server = createServer({ headersTimeout: HEADERS_MS_MAX }, (request, response) => {
@@ -46,6 +48,7 @@ export async function serveOperations(options: OperationsOptions): Promise<Opera
   } catch (error) {
     throw new KlartextError('PORT_IN_USE', `operations server at ${host}:${port}: ${(error as Error).message}`)
   }
+  server.on('error', (error) => options.onError?.(error))
   return {
     port: (server.address() as AddressInfo).port,
     close: () => {

@@ -67,7 +67,8 @@ class ServiceHost {
     this.#health.set('start', 'not started yet')
     const metrics = () => this.#metrics()
     const status = () => this.#status()
-    this.#server = await serveOperations({ host, port, health: this.#health, metrics, status })
+    const onError = (error: Error) => this.#log.failure('accepting a connection of the operations server', error)
+    this.#server = await serveOperations({ host, port, health: this.#health, metrics, status, onError })
     this.#log.info('operations server', {
       url: `http://${host.includes(':') ? `[${host}]` : host}:${this.#server.port}`,
     })

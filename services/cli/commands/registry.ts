@@ -21,7 +21,11 @@ async function run(input: CommandInput): Promise<number> {
   const host = text(input, 'host') ?? '127.0.0.1'
   const port = wholeNumber(input, 'port', 8081, 1, 65_535)
   const seconds = wholeNumber(input, 'seconds', 0, 0, 31_536_000)
-  const server = await serveSchemas({ host, port })
+  const server = await serveSchemas({
+    host,
+    port,
+    onError: ({ message }) => process.stderr.write(`a connection was not accepted: ${message}\n`),
+  })
   process.stderr.write(`schemas at http://${host}:${server.port}/subjects\n`)
   await untilStopped(seconds)
   await server.close()

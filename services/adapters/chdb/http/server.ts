@@ -62,7 +62,12 @@ export class ClickHouseHttp {
     this.#engine = engine
     this.#options = options
     this.#settings = new SettingsPolicy(engine)
+    // What is no HTTP is answered 400 and hung up on.
     this.server = createServer((request, response) => void this.#handle(request, response))
+    this.server.on('error', ({ message }) => {
+      // Before, it is for whoever makes it listen.
+      if (this.server.listening) process.stderr.write(`klartext: a connection was not accepted: ${message}\n`)
+    })
     this.server.keepAliveTimeout = 10_000
     // Long inserts and slow readers are the engine's bounds to stop, not the connection's.
     this.server.requestTimeout = 0
