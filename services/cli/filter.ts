@@ -11,7 +11,7 @@ export function parseFilter(words: readonly string[]): (flow: Flow) => boolean {
     if (match === null) throw new UsageError(`"${word}" is no filter; write COLUMN=VALUE, COLUMN~PART or COLUMN>N`)
     const [, name, operator, value] = match
     const column = columnNamed(name)
-    if ((operator === '>' || operator === '<') && Number.isNaN(Number(value))) {
+    if ((operator === '>' || operator === '<') && (value.trim() === '' || Number.isNaN(Number(value)))) {
       throw new UsageError(`"${word}" compares with something that is no number`)
     }
     return test(column, operator, value)
