@@ -121,10 +121,16 @@ export function build() {
     if (!stale(target, [folder, ...endings], ['bpf', '.h'])) continue
     const make = spawnSync('make', ['-s', '-C', join(ROOT, folder.split('/')[0]), '-j2'], { encoding: 'utf8' })
     if (make.error || make.status !== 0) {
-      problems.push(`${target} was not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
+      problems.push(`${target} was not built: ${firstError(make)}`)
     }
   }
   return problems
+}
+
+/** Compilers say first what led them there. */
+function firstError(make) {
+  const lines = (make.error?.message ?? make.stderr).trim().split('\n')
+  return lines.find((line) => /\berror\b/i.test(line)) ?? lines[0]
 }
 
 /** A program that tests talk to, from published Go modules, into the user's cache: some minutes, once. */
@@ -157,8 +163,7 @@ export function setUp(wanted) {
   const problems = build()
   if (wanted?.test) {
     const make = spawnSync('make', ['-s', '-C', join(ROOT, 'native'), 'test-programs'], { encoding: 'utf8' })
-    if (make.error || make.status !== 0)
-      problems.push(`test programs were not built: ${(make.error?.message ?? make.stderr).trim().split('\n')[0]}`)
+    if (make.error || make.status !== 0) problems.push(`test programs were not built: ${firstError(make)}`)
     problems.push(...goProgram('test/kubernetes/apiserver', 'kube-apiserver'))
     problems.push(...goProgram('test/kubernetes/kubectl', 'kubectl'))
     problems.push(...goProgram('test/live/grpc_go', 'grpc-go'))
@@ -168,5 +173,9 @@ export function setUp(wanted) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const problem of setUp()) console.error(problem)
+  for (const problem of setUp()) {
+    console.error(problem)
+    // An image without its addon is none. Where there is nothing to build it for, the rest is whole.
+    if (problem.includes('not built')) process.exitCode = 1
+  }
 }
