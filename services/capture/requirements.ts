@@ -20,7 +20,7 @@ export function captureRequirements(): Requirement[] {
   const requirements: Requirement[] = [
     { name: 'kernel', met: kernelOk, detail: kernelOk ? release : `${release}; Linux 5.17 or newer is needed` },
     file('kernel types (BTF)', '/sys/kernel/btf/vmlinux', 'the kernel was built without CONFIG_DEBUG_INFO_BTF'),
-    capabilities(),
+    capabilities(readText('/proc/self/status')),
     file('BPF programs', BPF_OBJECT_PATH, 'not built: run npm run build'),
     file('native addon', ADDON_PATH, 'not built: run npm run build'),
   ]
@@ -39,15 +39,20 @@ function file(name: string, path: string, otherwise: string): Requirement {
   return { name, met, detail: met ? path : otherwise }
 }
 
-function capabilities(): Requirement {
-  const line = /^CapEff:\s*([0-9a-f]+)/m.exec(readText('/proc/self/status'))
+/** `status`: text of /proc/self/status. */
+export function capabilities(status: string): Requirement {
+  const line = /^CapEff:\s*([0-9a-f]+)/m.exec(status)
   const effective = line === null ? 0n : BigInt(`0x${line[1]}`)
   const has = (bit: number) => (effective & (1n << BigInt(bit))) !== 0n
-  const met = has(CAPABILITIES.CAP_SYS_ADMIN) || (has(CAPABILITIES.CAP_BPF) && has(CAPABILITIES.CAP_PERFMON))
+  const loads = has(CAPABILITIES.CAP_SYS_ADMIN) || (has(CAPABILITIES.CAP_BPF) && has(CAPABILITIES.CAP_PERFMON))
+  // Files and memory maps of others' processes: which libraries they use.
+  const met = loads && has(CAPABILITIES.CAP_SYS_PTRACE)
   return {
     name: 'capabilities',
     met,
-    detail: met ? 'CAP_BPF and CAP_PERFMON' : 'run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE',
+    detail: met
+      ? 'CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE'
+      : 'run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE',
   }
 }
 
