@@ -12,7 +12,10 @@ export class BusSegmentLog implements SegmentLog {
     this.#bus = bus
   }
 
-  /** By the time messages were sent: segments are captured before that, so that none lies further ahead. */
+  /**
+   * By the time messages were sent: segments are captured before that, so that none lies further ahead. What is sent after
+   * `untilUs`, however late, is not looked for; who reads the result is told so.
+   */
   async parts(fromUs: number, untilUs: number): Promise<ReplayPart[]> {
     const parts: ReplayPart[] = []
     const partitions = await this.#bus.partitions(TOPICS.segments)

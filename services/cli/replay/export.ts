@@ -9,7 +9,7 @@ import { defaultPolicy, FlowPolicy } from '../../decode/policy.js'
 import { PROTOCOLS } from '../../decode/protocols/registry.js'
 import { SegmentExport } from '../../replay/export.js'
 import { filterText } from '../../replay/filter.js'
-import { time } from './report.js'
+import { sentLater, time } from './report.js'
 
 /** Answers the exit code; what was left out is said on standard error. */
 export async function exportPcapng(
@@ -39,6 +39,8 @@ export async function exportPcapng(
     say(`${twins} connections were captured at a second place too: each conversation is written once`)
   if (writer.missingBytes > 0 && !quiet)
     say(`${writer.missingBytes} bytes passed and were not captured: comments say where`)
+  const later = sentLater(request)
+  if (later !== '' && !quiet) say(later)
   if (lostBeforeUs > 0) say(`segments before ${time(lostBeforeUs)} are not kept any more: the window is not complete`)
   if (writer.skippedSegments > 0) say(`${writer.skippedSegments} segments of unix sockets have no packets`)
   if (unreadable > 0) say(`${unreadable} segment batches could not be read`)

@@ -1,6 +1,6 @@
 /** What a person is told of a replay. */
 import { EXIT } from '../../core/errors.js'
-import type { ReplayPartRow } from '../../core/replay.js'
+import type { ReplayPartRow, ReplayRequest } from '../../core/replay.js'
 import { filterText } from '../../replay/filter.js'
 import type { Replay } from '../../replay/registry.js'
 import { replayTables } from '../../replay/request.js'
@@ -66,6 +66,8 @@ export function losses(replay: Replay, rows: readonly ReplayPartRow[]): string[]
 export function notes(replay: Replay, rows: readonly ReplayPartRow[]): string[] {
   const { joined, open } = totals(replay, rows)
   const lines: string[] = []
+  const later = sentLater(replay.request)
+  if (later !== '') lines.push(later)
   if (joined > 0) {
     lines.push(
       `${joined} connections were open before the first segment that was read: their flows count from 0, and what depends ` +
@@ -79,6 +81,16 @@ export function notes(replay: Replay, rows: readonly ReplayPartRow[]): string[] 
     )
   }
   return lines
+}
+
+/** Offsets are found by when messages were sent: what was captured in the window and sent later lies behind them. */
+export function sentLater({ archive, toUs, trailUs }: ReplayRequest): string {
+  if (archive !== '' || toUs === Number.MAX_SAFE_INTEGER) return ''
+  const until = time(Math.min(Number.MAX_SAFE_INTEGER, toUs + trailUs))
+  return (
+    `segments that a capturer sent only after ${until}, since Kafka was away from it, were not looked for: ` +
+    'a longer --trail finds them'
+  )
 }
 
 /** Of a replay that is over. */
