@@ -44,6 +44,7 @@ const NAMES = {
   inferred: 'template.paired_after_loss',
   tooMany: 'template.too_many_pending',
   headCut: 'template.line_cut',
+  early: 'template.early_response',
 } as const
 
 const STATE_VERSION = 1

@@ -16,7 +16,7 @@ import { GRPC_PRIVACY } from '../grpc/privacy.js'
 import { HTTP_PRIVACY } from '../http_semantics/privacy.js'
 import { PairingByOrder } from '../pairing/by_order.js'
 import { findMessage, isHttp2Preface, isResponse, mayBeRequest, probeHead } from './probe.js'
-import { RequestSide, UPGRADE } from './request_side.js'
+import { EARLY_RESPONSE, RequestSide, UPGRADE } from './request_side.js'
 import { ResponseSide } from './response_side.js'
 
 export const http1: Protocol = {
@@ -35,9 +35,10 @@ const NAMES = {
   inferred: 'http1.paired_after_loss',
   tooMany: 'http1.too_many_pending',
   headCut: 'http1.head_cut',
+  early: EARLY_RESPONSE,
 } as const
 
-const STATE_VERSION = 6
+const STATE_VERSION = 7
 
 class Http1Decoder implements Decoder {
   readonly #pairing: PairingByOrder

@@ -56,12 +56,12 @@ export class RequestSide extends MessageSide {
 
   /** A request that asked for another protocol, unanswered so far, with nothing behind it. */
   get asksUpgrade(): Exchange | null {
-    return this.#asksTunnel === null || this.#asksTunnel.answered || !this.idle ? null : this.#asksTunnel.exchange
+    return this.#asksTunnel === null || this.#asksTunnel.hasAnswer || !this.idle ? null : this.#asksTunnel.exchange
   }
 
   override parse(input: Cursor): number {
     if (this.#asksTunnel !== null && this.current === null && !this.inFields) {
-      if (this.#asksTunnel.answered) this.#asksTunnel = null
+      if (this.#asksTunnel.hasAnswer) this.#asksTunnel = null
       else if (!input.ended) {
         // Whether the next bytes are HTTP is for the answer to say, unless they plainly are.
         if (startsLikeRequest(input.bytes, input.pos, input.end) !== LINE_OK) {
@@ -72,7 +72,7 @@ export class RequestSide extends MessageSide {
       }
     }
     if (this.#bare !== null) {
-      const follows = this.#bare.answered ? NO_FIELD : fieldFollows(input.bytes, input.pos, input.end)
+      const follows = this.#bare.hasAnswer ? NO_FIELD : fieldFollows(input.bytes, input.pos, input.end)
       if (follows === UNSURE && !input.ended) return MORE
       const bare = this.#bare
       this.#bare = null
@@ -171,7 +171,7 @@ export class RequestSide extends MessageSide {
   /** A client that was refused before it got the go-ahead may leave its body away (RFC 9110 section 10.1.1). */
   protected override bodyComes(pending: Pending, input: Cursor): boolean | typeof MORE {
     if (this.#waitsForContinue !== pending) return true
-    if (!pending.answered) {
+    if (!pending.hasAnswer) {
       // The answer decides. One that does not come in time leaves the body to come, as does the go-ahead.
       input.waits = pending.exchange.statusCode === 0 && !input.ended && input.length < WAITING_BYTES_MAX
       return input.waits ? MORE : true

@@ -121,7 +121,7 @@ export class ResponseSide extends MessageSide {
       body.none()
       this.switchesTo(
         status === 101 ? followsUpgrade(head.upgrade || (asked ?? ''), asked === undefined) : '',
-        exchange,
+        this.#pairing.switches(pending),
       )
     } else if (method === 'HEAD' || status === 101 || status === 204 || status === 304) body.none()
     else if (head.chunked) body.chunks()

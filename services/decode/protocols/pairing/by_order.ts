@@ -5,6 +5,10 @@
  * request was lost in between shows only with the next bytes of the client, so such a pair is handed over when the next
  * request has come without a gap, or the client's direction has ended without one. What stays in doubt is handed over
  * apart, a request without an answer and an answer without a request: never a guess.
+ *
+ * An answer that was captured a moment before its request crossed it on the way, or its own request was never captured and
+ * the next one's answer is still to come. So it stays beside that request: what the client sends next shows the former, a
+ * further answer before that the latter.
  */
 import type { Exchange, Outcome } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
@@ -33,6 +37,8 @@ export interface PairingNames {
   readonly tooMany: string
   /** A request whose head has no end. */
   readonly headCut: string
+  /** The answer began before the request was whole. */
+  readonly early: string
 }
 
 export class PairingByOrder {
@@ -79,6 +85,8 @@ export class PairingByOrder {
   /** Nothing was lost, and all requests seen are answered: an answer that comes now came before its request, or has none. */
   get awaitsRequest(): boolean {
     if (this.#requestsLost || this.#responsesLost || this.#requestsOver || this.#early !== null) return false
+    // One that comes beside a crossing one has its request already.
+    if (this.#doubtful?.crossing) return false
     return this.nextUnanswered === null
   }
 
@@ -92,7 +100,8 @@ export class PairingByOrder {
     const open = this.#open
     this.#begun += 1
     const doubtful = this.#doubtful
-    if (doubtful !== null) {
+    if (doubtful?.crossing) this.#confirm(doubtful)
+    else if (doubtful !== null) {
       // Sent before that answer came: this client does not wait, and the answer may be anyone's.
       if (startUs < doubtful.exchange.respStartUs) this.#split(doubtful)
       else this.#confirm(doubtful)
@@ -100,23 +109,60 @@ export class PairingByOrder {
     }
     const early = this.#early
     if (early !== null) {
-      this.#early = null
-      if (!this.#requestsLost && mayAnswer(early.exchange.respStartUs, startUs, !early.counted)) {
+      const { respStartUs } = early.exchange
+      if (!this.#requestsLost && mayAnswer(respStartUs, startUs, !early.counted)) {
+        this.#early = null
+        if (respStartUs < startUs && this.#doubtful === null) {
+          const pending = this.#newRequest()
+          this.#cross(pending, early)
+          return pending
+        }
         early.alone = false
         early.counted = true
         early.requestDone = false
         open.push(early)
         return early
       }
-      this.#standAlone(early)
+      this.#leaveAlone()
     }
     if (open.length === 0) this.#nothingOutstanding(startUs)
     else if (open.length >= LOOK_EVERY && open.length % LOOK_EVERY === 0) this.#keepSmall()
+    const pending = this.#newRequest()
+    open.push(pending)
+    return pending
+  }
+
+  #newRequest(): Pending {
     const pending = new Pending()
     pending.exchange.protocol = this.#names.protocol
     pending.counted = !this.#requestsLost
-    open.push(pending)
     return pending
+  }
+
+  /** `request` is the newest and not among the open ones; `answer` came before it. */
+  #cross(request: Pending, answer: Pending): void {
+    answer.partner = request
+    answer.crossing = true
+    request.crossing = true
+    this.#doubtful = answer
+  }
+
+  /** What was taken for its answer was one too many: the request waits again. */
+  #surplus(answer: Pending): void {
+    const request = answer.partner as Pending
+    this.#doubtful = null
+    answer.partner = null
+    answer.crossing = false
+    request.crossing = false
+    this.#open.unshift(request)
+    if (answer.responseDone) this.#standAlone(answer)
+  }
+
+  /** Another protocol follows what `answer` says: it is its request's. The exchange that knows both. */
+  switches(answer: Pending): Exchange {
+    if (answer !== this.#doubtful || !answer.crossing) return answer.exchange
+    answer.confirmed = true
+    return answer.request
   }
 
   /** For a client that waits, what was lost before does not matter any more. Whether it does is not known yet: `assumed`. */
@@ -150,9 +196,14 @@ export class PairingByOrder {
     this.#begun += 1
     if (this.#early !== null) {
       // Two answers and no request: requests of this client are not seen, or later than answers may wait.
-      this.#standAlone(this.#early)
-      this.#early = null
+      this.#leaveAlone()
       this.#requestsLost = true
+    }
+    const doubtful = this.#doubtful
+    if (doubtful?.crossing && !doubtful.confirmed) {
+      // Two answers and one request: the later one is its own, unless a server says so that it has nothing to answer.
+      if (mayBeUnasked) this.#confirm(doubtful)
+      else this.#surplus(doubtful)
     }
     // Two answers and no request between them: one of them belongs to a request that was lost.
     if (this.#doubtful !== null) this.#split(this.#doubtful)
@@ -166,6 +217,12 @@ export class PairingByOrder {
     if (first === null || this.#responsesLost || !first.counted) return this.#byTime(startUs)
     // A server that gave up waiting says so (408), and the client's next request crosses it on the way.
     if (!mayAnswer(startUs, first.exchange.reqStartUs, mayBeUnasked)) return this.#alone()
+    if (startUs < first.exchange.reqStartUs && !this.#assumed && first === this.newest) {
+      const answer = this.#alone()
+      this.#open.pop()
+      this.#cross(first, answer)
+      return answer
+    }
     this.#judgeClient(first, startUs)
     return this.#assumed ? this.#byAssumption(first, startUs) : first
   }
@@ -246,26 +303,30 @@ export class PairingByOrder {
 
   /** Messages of unknown number were lost in this direction; what follows came at `timeUs`. */
   lost(direction: Direction, timeUs: number): void {
+    const doubtful = this.#doubtful
     if (direction === TO_CLIENT) {
+      if (doubtful?.crossing && !doubtful.confirmed) this.#surplus(doubtful)
       this.#responsesLost = true
       this.#lossUs = timeUs
       return
     }
     this.#requestsLost = true
-    if (this.#doubtful !== null && !this.#doubtful.confirmed) this.#split(this.#doubtful)
+    if (doubtful?.crossing) this.#confirm(doubtful)
+    else if (doubtful !== null && !doubtful.confirmed) this.#split(doubtful)
     if (this.#early !== null) this.#leaveAlone()
   }
 
   /** The client's direction ended, and all its bytes were seen. */
   requestsEnded(): void {
     this.#requestsOver = true
-    if (this.#doubtful !== null) this.#confirm(this.#doubtful)
+    // Of a crossing one the client's end tells nothing: the next answer does.
+    if (this.#doubtful !== null && !this.#doubtful.crossing) this.#confirm(this.#doubtful)
   }
 
   /** Hands over what is open. The decoder has ended the messages under way before. */
   close(reason: CloseReason): void {
     if (this.#tooLittle()) return
-    if (this.#doubtful !== null && this.#assumed) this.#confirm(this.#doubtful)
+    if (this.#doubtful !== null && (this.#assumed || this.#doubtful.crossing)) this.#confirm(this.#doubtful)
     if (this.#doubtful !== null) this.#split(this.#doubtful)
     if (this.#early !== null) this.#leaveAlone()
     const lost = this.#responsesLost || this.#ambiguous || reason === 'evicted'
@@ -290,6 +351,7 @@ export class PairingByOrder {
     if (request === null || !answer.confirmed || !answer.responseDone || !request.requestDone) return
     this.#doubtful = null
     joinResponse(request.exchange, answer.exchange)
+    if (answer.crossing) note(request.exchange, this.#names.early)
     this.#out.exchange(request.exchange)
   }
 
@@ -299,7 +361,9 @@ export class PairingByOrder {
     this.#doubtful = null
     this.#assumed = false
     answer.partner = null
+    answer.crossing = false
     if (request !== null) {
+      request.crossing = false
       const { exchange } = request
       exchange.anomalies = exchange.anomalies.filter((each) => each !== this.#names.inferred)
       // Its own messages may still be under way; then it is handed over with them.

@@ -14,9 +14,16 @@ export class Pending {
   partner: Pending | null = null
   /** It is certain. */
   confirmed = false
+  /** Of both partners: the answer was captured before the request, and by count is its own unless another one comes. */
+  crossing = false
 
   get answered(): boolean {
     return this.exchange.respStartUs !== 0
+  }
+
+  /** An answer was seen, which may still stand beside it. */
+  get hasAnswer(): boolean {
+    return this.answered || this.crossing
   }
 
   /** The exchange that knows the request: the partner's while an answer stands beside it. */
@@ -57,7 +64,8 @@ export function savePending(pending: Pending, out: StateWriter): void {
       (pending.responseDone ? 2 : 0) |
       (pending.counted ? 4 : 0) |
       (pending.alone ? 8 : 0) |
-      (pending.confirmed ? 16 : 0),
+      (pending.confirmed ? 16 : 0) |
+      (pending.crossing ? 32 : 0),
   )
   out.string(JSON.stringify(pending.exchange))
   out.bool(pending.partner !== null)
@@ -72,6 +80,7 @@ export function restorePending(state: StateReader): Pending {
   pending.counted = (bits & 4) !== 0
   pending.alone = (bits & 8) !== 0
   pending.confirmed = (bits & 16) !== 0
+  pending.crossing = (bits & 32) !== 0
   try {
     Object.assign(pending.exchange, JSON.parse(state.string()))
   } catch {

@@ -8,10 +8,11 @@ import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
 import type { Command } from './command.js'
 import { REPLCONF, SYNC } from './commands.js'
+import { Crossing, mayBeSurplus, RESYNCHRONISING } from './crossing.js'
 import { EarlyReplies, isUnasked } from './early.js'
 import { Exchanges } from './exchanges.js'
 import { ANSWER, CONFIRMED, PUSHED, Pushes } from './pushes.js'
-import type { Reply } from './reply.js'
+import { copyOfReply, type Reply } from './reply.js'
 import { ReplyMode } from './reply_mode.js'
 import { Session } from './session.js'
 import { Transaction } from './transaction.js'
@@ -22,8 +23,6 @@ export const PENDING_TEXTS_MAX = 256
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
 
-const RESYNCHRONISING = /^(?:FULLRESYNC [0-9a-f]{40} \d+|CONTINUE(?: [0-9a-f]{40})?)$/
-
 export class Pairing {
   readonly session = new Session()
   readonly #transaction: Transaction
@@ -32,6 +31,8 @@ export class Pairing {
   readonly #mode = new ReplyMode()
   readonly pushes: Pushes
   readonly #early = new EarlyReplies()
+  /** The last command, which does not wait then, with an answer that may be another's. */
+  #crossing: Crossing | null = null
   #requestsLost = false
   /** When the command was sent whose answer was hit by the last loss. */
   #hitUs = 0
@@ -55,6 +56,7 @@ export class Pairing {
   request(command: Command): void {
     const waiting = this.#waiting
     this.pushes.unasked = 0
+    if (this.#crossing !== null) this.#crossed()
     if (this.#requestsLost) this.#settle(command.startUs)
     command.silent = this.#silent(command)
     const full = waiting.isFull
@@ -84,6 +86,11 @@ export class Pairing {
   reply(reply: Reply): void {
     this.#lastReplyUs = reply.endUs
     if (this.#isPush(reply)) return
+    if (this.#crossing !== null) {
+      // Two answers and one command: this one is its own.
+      this.#surplus()
+      if (this.#isPush(reply)) return
+    }
     if (this.#toDrop > 0) {
       this.#toDrop -= 1
       return
@@ -91,7 +98,8 @@ export class Pairing {
     const { first } = this.#waiting
     const doubtful = this.#requestsLost && first?.counted !== true
     if (!doubtful && first !== undefined) {
-      this.#answer(first, reply)
+      if (reply.startUs < first.startUs) this.#answerBefore(first, copyOfReply(reply))
+      else this.#answer(first, reply)
       return
     }
     if (RESYNCHRONISING.test(reply.line)) this.session.replicating = true
@@ -122,6 +130,33 @@ export class Pairing {
     this.#passSilent()
   }
 
+  /** `command` is the first that waits; `reply`, which is kept, may have come before it. */
+  #answerBefore(command: Command, reply: Reply): void {
+    if (this.#requestsLost || this.waiting > 1 || command.dropped > 0 || !mayBeSurplus(command, reply)) {
+      this.#answer(command, reply)
+      return
+    }
+    this.proven = true
+    this.#waiting.shift()
+    this.#crossing = new Crossing(command, reply)
+  }
+
+  /** The client said more, or nobody does: what the last command was given is its answer. */
+  #crossed(): void {
+    const { command, reply } = this.#crossing as Crossing
+    this.#crossing = null
+    this.#exchanges.answered(command, reply)
+  }
+
+  /** The server said more: what the last command was given, and what came with it, answers commands that were not seen. */
+  #surplus(): void {
+    const { command, reply } = this.#crossing as Crossing
+    this.#crossing = null
+    this.#exchanges.alone(reply)
+    this.#aloneEarly()
+    this.#waiting.push(command)
+  }
+
   /** Commands without an answer keep their place among the others. */
   #passSilent(): void {
     const waiting = this.#waiting
@@ -137,7 +172,7 @@ export class Pairing {
     for (let { first } = this.#waiting; first !== undefined && this.#early.count > 0; first = this.#waiting.first) {
       const reply = this.#early.shift()
       if (!first.counted || isUnasked(reply, first.startUs, !this.proven)) this.#exchanges.alone(reply)
-      else if (!this.#isPush(reply)) this.#answer(first, reply)
+      else if (!this.#isPush(reply)) this.#answerBefore(first, reply)
     }
   }
 
@@ -198,6 +233,7 @@ export class Pairing {
   }
 
   requestsLost(): void {
+    if (this.#crossing !== null) this.#crossed()
     // What was doubtful stays so.
     if (this.#requestsLost) this.#apart()
     else this.#aloneEarly()
@@ -211,6 +247,7 @@ export class Pairing {
    * told is hit, unless it was sent after all that we saw.
    */
   repliesLost(underWayUs: number): void {
+    if (this.#crossing !== null) this.#surplus()
     this.#aloneEarly()
     const { first } = this.#waiting
     if (first !== undefined && first.startUs <= Math.max(underWayUs, this.#lastReplyUs)) {
@@ -255,15 +292,21 @@ export class Pairing {
 
   /** While a server makes a copy for a replica it sends a line end each second (replication.c). */
   get keptAlive(): boolean {
-    return this.#waiting.first?.kind === SYNC
+    return this.#next?.kind === SYNC
   }
 
   /** SYNC is answered with a length and as many bytes, without an end. */
   get syncing(): boolean {
-    return this.#waiting.first?.method === 'SYNC'
+    return this.#next?.method === 'SYNC'
+  }
+
+  /** Whose answer the server's next words may be. */
+  get #next(): Command | undefined {
+    return this.#crossing === null ? this.#waiting.first : this.#crossing.command
   }
 
   close(reason: CloseReason, repliesMissing: boolean): void {
+    if (this.#crossing !== null) this.#crossed()
     if (this.#requestsLost && this.#early.count > 0) this.#apart()
     this.#transaction.lost()
     this.#aloneEarly()
@@ -278,6 +321,7 @@ export class Pairing {
     this.#transaction.save(out)
     this.#waiting.save(out)
     this.#early.save(out)
+    Crossing.save(this.#crossing, out)
     this.#mode.save(out)
     out.bool(this.#requestsLost)
     out.number(this.#hitUs)
@@ -293,6 +337,7 @@ export class Pairing {
     this.#transaction.restore(state)
     this.#waiting.restore(state)
     this.#early.restore(state)
+    this.#crossing = Crossing.restore(state)
     this.#mode.restore(state)
     this.#requestsLost = state.bool()
     this.#hitUs = state.number()

@@ -235,3 +235,56 @@ test("what a server says to whoever connects is nobody's answer", () => {
     [' ERR false', 'GET  false'],
   )
 })
+
+/** What is said on a connection, `>` or `<` first, `at` µs; then it is closed. */
+function said(...words: [text: string, at: number][]): string[] {
+  const { exchanges, decoder } = open()
+  for (const [text, at] of words) say(decoder, text[0] === '>' ? TO_SERVER : TO_CLIENT, text.slice(1), at)
+  decoder.close('closed', 9_000_000)
+  return exchanges.map(({ method, error, complete, attrs }) => {
+    return [method, error, attrs?.['redis.transaction'] ?? '', complete ? '' : 'incomplete']
+      .filter((word) => word)
+      .join(' ')
+  })
+}
+
+test('one answer too many before a transaction, a subscription, a copy for a replica', () => {
+  const [multi, get, exec] = [command('MULTI'), command('GET', 'a'), command('EXEC')].map((each) => `>${each}`)
+  const surplus = ['<-WRONGTYPE x\r\n', 1000] as [string, number]
+  const answered: [string, number][] = [
+    ['<+OK\r\n', 2000],
+    [get, 2050],
+    ['<+QUEUED\r\n', 3000],
+    [exec, 3050],
+    ['<*1\r\n-LOADING x\r\n', 4000],
+  ]
+  const transaction = ['MULTI', 'GET LOADING executed', 'EXEC']
+  assert.deepEqual(
+    said(surplus, [multi, 1050], ...answered).toSorted(),
+    ['WRONGTYPE incomplete', ...transaction].toSorted(),
+  )
+  // Each answer a moment before its command, but where a further one follows.
+  assert.deepEqual(
+    said(
+      ['<+OK\r\n', 990],
+      [multi, 1000],
+      [get, 2000],
+      ['<+QUEUED\r\n', 1995],
+      [exec, 3000],
+      ['<*1\r\n-LOADING x\r\n', 4000],
+    ).toSorted(),
+    transaction.toSorted(),
+  )
+  const confirmed = '<*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n'
+  const message = '<*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n'
+  const subscribe = `>${command('SUBSCRIBE', 'c')}`
+  const subscribed = ['WRONGTYPE incomplete', 'SUBSCRIBE', 'PUSH MESSAGE']
+  assert.deepEqual(said(surplus, [subscribe, 1050], [confirmed, 2000], [message, 3000]), subscribed)
+  const sync = `>${command('PSYNC', '?', '-1')}`
+  const resync = `<+FULLRESYNC ${'0'.repeat(40)} 0\r\n`
+  assert.deepEqual(said(surplus, [sync, 1050], ['<\n', 1500], [resync, 2000], ['<\x01\x02', 3000]), [
+    'WRONGTYPE incomplete',
+    'PSYNC',
+  ])
+  assert.deepEqual(said([sync, 1050], [resync, 1000], ['<\x01\x02', 3000]), ['PSYNC'])
+})

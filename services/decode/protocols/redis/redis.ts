@@ -30,7 +30,7 @@ export const redis: Protocol = {
   open: (out: ExchangeSink): Decoder => new RedisDecoder(out),
 }
 
-const STATE_VERSION = 3
+const STATE_VERSION = 4
 
 /** What is no name at all: the server will refuse it. */
 const ODD: CommandSpec = { name: '', kind: PLAIN, keyAt: 0, hasSubcommand: false, known: false, secretive: true }
