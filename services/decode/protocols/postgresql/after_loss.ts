@@ -218,10 +218,10 @@ export class AfterLoss {
   }
 
   /** `sure` is the exchange of `op` and `reply`, if they belong together. */
-  doubt(op: Op, sure: Exchange, reply: Reply): void {
+  doubt(op: Op, sure: Exchange, reply: Reply, crossing = false): void {
     const request = this.#operations.requestOf(op)
     unanswered(request, 'unknown', 'postgresql.response_lost')
-    this.#doubts.add({ sure, request, response: this.#operations.aloneOf(reply) })
+    this.#doubts.add({ sure, request, response: this.#operations.aloneOf(reply), crossing })
   }
 
   /** The connection is over while it is dark. */

@@ -114,7 +114,7 @@ export class Conversation {
     if (first === null) {
       if (this.#doubts.none) return WAIT
       // One answer too many: what came before it was not what it seemed.
-      this.#pace.sendsAhead = true
+      if (!this.#doubts.crossing) this.#pace.sendsAhead = true
       this.#afterLoss.begin(timeUs)
       return this.#afterLoss.answersLost()
     }
@@ -200,9 +200,18 @@ export class Conversation {
     // Data that nobody seemed to ask for: CopyInResponse was not seen.
     if (operations.queue.at(1)?.kind === ops.COPY && !op.copies) sure.complete = false
     operations.forget(reply)
-    if (!this.#doubts.doubting) return operations.hand(sure)
-    this.#afterLoss.doubt(op, sure, reply)
+    const crossing = !this.#doubts.doubting && this.#crosses(op)
+    if (!this.#doubts.doubting && !crossing) return operations.hand(sure)
+    this.#afterLoss.doubt(op, sure, reply, crossing)
     if (contradicts(sure.method, reply.tags)) this.#doubts.split()
+  }
+
+  /** Was the answer captured before `op`, the first, whose unit is the last that was sent, and whole? */
+  #crosses(op: Op): boolean {
+    const { queue, reply } = this.operations
+    if (reply.startUs === 0 || reply.startUs >= op.startUs) return false
+    if (op.kind === ops.QUERY) return queue.length === 1
+    return op.kind === ops.EXECUTE && queue.length === 2 && queue.last?.kind === ops.SYNC
   }
 
   /** ErrorResponse: false if nothing can have it. */
@@ -280,6 +289,7 @@ export class Conversation {
   }
 
   close(reason: CloseReason): void {
+    if (this.#doubts.crossing) this.#doubts.confirm()
     this.#doubts.split()
     const { queue, reply } = this.operations
     const { first } = queue

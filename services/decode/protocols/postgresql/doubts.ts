@@ -1,5 +1,5 @@
 /**
- * Pairs that stand beside a loss. Each can be read as one exchange, or as two: a request and another one's answer. They are
+ * Pairs that stand beside a loss, or whose answer was captured before the request. Each can be read as one exchange, or as two: a request and another one's answer. They are
  * kept until the client's next message shows which.
  */
 import type { Exchange } from '../../../core/exchange.js'
@@ -9,6 +9,8 @@ export interface Doubt {
   readonly sure: Exchange
   readonly request: Exchange
   readonly response: Exchange
+  /** Nothing was lost, but the answer was captured first: both crossed, or it answers what was never captured. */
+  readonly crossing?: boolean
 }
 
 export class Doubts {
@@ -23,6 +25,10 @@ export class Doubts {
 
   get none(): boolean {
     return this.pairs.length === 0
+  }
+
+  get crossing(): boolean {
+    return this.pairs.length > 0 && this.pairs.every((pair) => pair.crossing === true)
   }
 
   add(doubt: Doubt): void {
