@@ -4,8 +4,9 @@
  */
 import { Queue, Worker } from 'bullmq'
 import type { JobQueue, OnJobFailure, RunJob } from '../../core/ports/jobs.js'
+import { BullConnection } from './bull_connection.js'
 import { inTime } from './in_time.js'
-import { CONNECT_MS, mustAnswer, unreachable } from './reachable.js'
+import { isThere, mustAnswer, unreachable } from './reachable.js'
 
 export interface BullJobsOptions {
   /** `redis://user:password@host:6379/0` or `rediss://`. */
@@ -25,6 +26,7 @@ const RETRIES = 2
 
 export class BullJobs implements JobQueue {
   readonly #options: BullJobsOptions
+  readonly #connection: BullConnection
   readonly #queue: Queue
   #worker: Worker | null = null
   readonly #stop = new AbortController()
@@ -33,7 +35,8 @@ export class BullJobs implements JobQueue {
 
   private constructor(options: BullJobsOptions) {
     this.#options = options
-    const connection = { url: options.url, maxRetriesPerRequest: RETRIES, connectTimeout: CONNECT_MS }
+    this.#connection = new BullConnection(options.url)
+    const connection = this.#connection.options(RETRIES)
     const defaultJobOptions = { removeOnComplete: true, removeOnFail: true }
     this.#queue = new Queue(options.queue, { connection, defaultJobOptions })
     this.#queue.on('error', (error: Error) => this.#lost(error))
@@ -69,9 +72,9 @@ export class BullJobs implements JobQueue {
   }
 
   async work(concurrency: number, run: RunJob): Promise<void> {
-    const { url, queue, lockMs = LOCK_MS } = this.#options
+    const { queue, lockMs = LOCK_MS } = this.#options
     const worker = new Worker(queue, ({ name }) => this.#run(name, run), {
-      connection: { url, maxRetriesPerRequest: null, connectTimeout: CONNECT_MS },
+      connection: this.#connection.options(null),
       concurrency,
       lockDuration: lockMs,
       stalledInterval: lockMs / 2,
@@ -97,8 +100,11 @@ export class BullJobs implements JobQueue {
 
   async close(): Promise<void> {
     this.#stop.abort()
+    this.#connection.end()
+    // Without Redis BullMQ never learns that its jobs have ended, and its timers would keep the process alive.
+    const force = !(await isThere(this.#options.url))
     await inTime(async () => {
-      await this.#worker?.close()
+      await this.#worker?.close(force)
       for (const name of this.#returned) await this.add(name)
     })
     await inTime(() => this.#queue.close())

@@ -4,8 +4,9 @@
  */
 import { Queue, Worker } from 'bullmq'
 import type { OnTaskFailure, Scheduler } from '../../core/ports/scheduler.js'
+import { BullConnection } from './bull_connection.js'
 import { inTime } from './in_time.js'
-import { CONNECT_MS, mustAnswer } from './reachable.js'
+import { isThere, mustAnswer } from './reachable.js'
 
 export interface BullSchedulerOptions {
   /** `redis://user:password@host:6379/0` or `rediss://`. */
@@ -24,6 +25,8 @@ const LOCK_MS = 10_000
 const STALLED_MS = 5_000
 
 export class BullScheduler implements Scheduler {
+  readonly #url: string
+  readonly #connection: BullConnection
   readonly #queue: Queue
   readonly #worker: Worker
   readonly #tasks = new Map<string, () => Promise<void>>()
@@ -31,7 +34,9 @@ export class BullScheduler implements Scheduler {
   readonly #onFailure: OnTaskFailure
 
   private constructor(options: BullSchedulerOptions) {
-    const connection = { url: options.url, maxRetriesPerRequest: null, connectTimeout: CONNECT_MS }
+    this.#url = options.url
+    this.#connection = new BullConnection(options.url)
+    const connection = this.#connection.options(null)
     this.#onFailure = options.onFailure
     this.#queue = new Queue(options.queue, { connection, defaultJobOptions: KEPT_JOBS })
     this.#worker = new Worker(options.queue, (job) => this.#run(job.name), {
@@ -76,7 +81,10 @@ export class BullScheduler implements Scheduler {
   }
 
   async close(): Promise<void> {
-    await inTime(() => this.#worker.close())
+    this.#connection.end()
+    // Without Redis BullMQ never learns that its jobs have ended, and its timers would keep the process alive.
+    const force = !(await isThere(this.#url))
+    await inTime(() => this.#worker.close(force))
     await inTime(() => this.#queue.close())
   }
 }

@@ -29,3 +29,11 @@ export function unreachable(url: string, why: string, cause?: unknown): Klartext
   const { host } = new URL(url)
   return new KlartextError('REDIS_UNREACHABLE', `${host}: ${why}`, { retryable: true, cause })
 }
+
+/** For who ends: asked briefly. */
+export async function isThere(url: string): Promise<boolean> {
+  return mustAnswer(url, 1000).then(
+    () => true,
+    () => false,
+  )
+}
