@@ -2,49 +2,23 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Flags, headers, PREFACE, request, settings } from '../../test/fakes/http2_frames.js'
-import type { Cursor } from '../core/cursor.js'
+import { wastefulHttp2 } from '../../test/fakes/wasteful_http2.js'
 import type { Flow } from '../core/flow.js'
-import type { Protocol } from '../core/protocol.js'
-import { Random } from '../core/random.js'
 import type { ConnectionRow } from '../core/rows.js'
-import { ConnectionInfo, type Direction, Segment, TO_SERVER } from '../core/segment.js'
-import type { StateWriter } from '../core/state.js'
+import { ConnectionInfo, Segment, TO_SERVER } from '../core/segment.js'
 import { MESSAGE_BYTES_MAX } from '../core/topics.js'
 import type { CheckpointEntry } from './checkpoint_keys.js'
 import { DecodePipeline } from './pipeline.js'
 import { defaultPolicy, FlowPolicy } from './policy.js'
-import { http2 } from './protocols/http2/http2.js'
 
 const START_US = 1_790_000_000_000_000
 const STREAMS = 300
-
-/** HTTP/2 that is saved larger than any decoder may: by 12 KiB, which do not compress, for each call of it. */
-const random = new Random(1)
-const wasteful: Protocol = {
-  ...http2,
-  open: (out, connection) => {
-    const decoder = http2.open(out, connection)
-    const parse = decoder.parse.bind(decoder)
-    const save = decoder.save.bind(decoder)
-    let calls = 0
-    return Object.assign(decoder, {
-      parse: (direction: Direction, input: Cursor) => {
-        calls += 1
-        return parse(direction, input)
-      },
-      save: (state: StateWriter) => {
-        save(state)
-        state.bytes(Buffer.from(Array.from({ length: 12 * 1024 * calls }, () => random.below(256))))
-      },
-    })
-  },
-}
 
 test('a connection whose state fits into no message is closed, with all that was open, in the same checkpoint', () => {
   const flows: Flow[] = []
   const rows: ConnectionRow[] = []
   const pipeline = new DecodePipeline({
-    protocols: [wasteful],
+    protocols: [wastefulHttp2()],
     policy: new FlowPolicy(defaultPolicy('full')),
     onFlow: (flow) => flows.push(flow),
     onConnection: (row) => rows.push(row),

@@ -14,10 +14,10 @@ import { ConnectionInfo, Segment, TO_SERVER } from '../../services/core/segment.
 import { createTopics, TOPICS } from '../../services/core/topics.js'
 import { SegmentBatchWriter } from '../../services/core/wire/segment_batch.js'
 import { defaultPolicy, FlowPolicy } from '../../services/decode/policy.js'
-import { PROTOCOLS } from '../../services/decode/protocols/registry.js'
 import { DecodeWorker } from '../../services/decode/worker.js'
 import { cpuUs } from '../bench/capture/cpu.js'
 import { Flags, headers, PREFACE, request, settings } from '../fakes/http2_frames.js'
+import { wastefulHttp2 } from '../fakes/wasteful_http2.js'
 import { killServices, ServiceProcess } from './service_process.js'
 import { ownKafka } from './test_kafka.js'
 
@@ -271,7 +271,7 @@ else {
       bus,
       clock: SYSTEM_CLOCK,
       group: 'large',
-      protocols: PROTOCOLS,
+      protocols: [wastefulHttp2()],
       policy: new FlowPolicy(defaultPolicy('metadata')),
       deadLetters: true,
     })
