@@ -44,8 +44,8 @@ export class LineWriter {
   }
 
   /**
-   * Sends what is there. Files and pipes have mostly taken all of it when `write` comes back, and the same memory, which is in the processor's
-   * cache, serves again. Else the stream holds the piece until it calls back.
+   * Sends what is there. Files and pipes have mostly taken all of it when `write` comes back, and the same memory, which is
+   * in the processor's cache, serves again. Else the stream holds the piece until it calls back.
    */
   send(): void {
     const { json } = this

@@ -4,6 +4,7 @@ import { KafkaBus } from '../adapters/kafka/bus.js'
 import { kafkaOptions } from '../adapters/kafka/config.js'
 import { mustAnswer } from '../adapters/redis/reachable.js'
 import { configSources } from '../adapters/system/config_file.js'
+import { within } from '../adapters/system/within.js'
 import { readConfig } from '../core/config/config.js'
 import { KAFKA_KEYS } from '../core/config/shared.js'
 import { KlartextError } from '../core/errors.js'
@@ -35,18 +36,12 @@ export async function configuredServers(): Promise<ServerState[]> {
 }
 
 async function look(name: string, where: string, ask: () => Promise<void>): Promise<ServerState> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    const error = new KlartextError('NO_ANSWER', `${where}: no answer within ${ANSWER_MS} ms`)
-    timer = setTimeout(() => reject(error), ANSWER_MS)
-  })
+  const late = () => new KlartextError('NO_ANSWER', `${where}: no answer within ${ANSWER_MS} ms`)
   try {
-    await Promise.race([ask(), late])
+    await within(ANSWER_MS, ask(), late)
     return { name, answers: true, detail: where }
   } catch (error) {
     return { name, answers: false, detail: (error as Error).message.split('\n')[0] }
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -1,6 +1,6 @@
 /** The configuration of the decode worker. */
-import { type SectionOf, secret, text, url, wholeNumber } from '../core/config/key.js'
-import { KAFKA_KEYS, LOG_KEYS, operationsKeys } from '../core/config/shared.js'
+import { type SectionOf, secret, text, wholeNumber } from '../core/config/key.js'
+import { KAFKA_KEYS, LOG_KEYS, operationsKeys, optionalRedisKeys } from '../core/config/shared.js'
 import { NAMES_WAIT_MS } from './names.js'
 import { defaultPolicy, type PolicyConfig, parsePolicy } from './policy.js'
 
@@ -36,13 +36,9 @@ const DECODE_KEYS = {
 }
 export type DecodeConfig = SectionOf<typeof DECODE_KEYS>
 
-const REDIS = {
-  url: url('REDIS_URL', {
-    schemes: ['redis', 'rediss'],
-    fallback: '',
-    help: 'a cache: workers that start take over what others know of pods; without one they read all of klartext.pods',
-  }),
-}
+const REDIS = optionalRedisKeys(
+  'a cache: workers that start take over what others know of pods; without one they read all of klartext.pods',
+)
 
 export const DECODE_CONFIG = {
   kafka: KAFKA_KEYS,

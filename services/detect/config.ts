@@ -1,6 +1,6 @@
 /** The configuration of the detections. */
-import { type SectionOf, text, url } from '../core/config/key.js'
-import { CLICKHOUSE_KEYS, KAFKA_KEYS, LOG_KEYS, operationsKeys } from '../core/config/shared.js'
+import { type SectionOf, text } from '../core/config/key.js'
+import { CLICKHOUSE_KEYS, KAFKA_KEYS, LOG_KEYS, operationsKeys, optionalRedisKeys } from '../core/config/shared.js'
 import { KlartextError } from '../core/errors.js'
 import type { Rule } from './rule.js'
 
@@ -20,13 +20,9 @@ const DETECT_KEYS = {
 }
 export type DetectConfig = SectionOf<typeof DETECT_KEYS>
 
-const REDIS = {
-  url: url('REDIS_URL', {
-    schemes: ['redis', 'rediss'],
-    fallback: '',
-    help: 'several detectors share the runs over it; without one each runs all rules, to the same effect',
-  }),
-}
+const REDIS = optionalRedisKeys(
+  'several detectors share the runs over it; without one each runs all rules, to the same effect',
+)
 
 export const DETECT_CONFIG = {
   kafka: KAFKA_KEYS,

@@ -1,5 +1,5 @@
 /** How BullMQ talks with Redis, and how that ends. */
-import { CONNECT_MS } from './reachable.js'
+import { CONNECT_MS, isThere } from './reachable.js'
 
 const RETRY_MS_MAX = 1000
 
@@ -22,8 +22,12 @@ export class BullConnection {
     }
   }
 
-  /** From here on a connection that is lost is not made again: it would keep the process alive. */
-  end(): void {
+  /**
+   * From here on a connection that is lost is not made again: it would keep the process alive. True where Redis is gone:
+   * then BullMQ never learns that its jobs have ended and has to be closed by force, or its timers do so.
+   */
+  async end(): Promise<boolean> {
     this.#ending = true
+    return !(await isThere(this.#url))
   }
 }

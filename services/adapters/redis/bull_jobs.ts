@@ -6,7 +6,7 @@ import { Queue, Worker } from 'bullmq'
 import type { JobQueue, OnJobFailure, RunJob } from '../../core/ports/jobs.js'
 import { BullConnection } from './bull_connection.js'
 import { inTime } from './in_time.js'
-import { isThere, mustAnswer, unreachable } from './reachable.js'
+import { mustAnswer, unreachable } from './reachable.js'
 
 export interface BullJobsOptions {
   /** `redis://user:password@host:6379/0` or `rediss://`. */
@@ -100,9 +100,7 @@ export class BullJobs implements JobQueue {
 
   async close(): Promise<void> {
     this.#stop.abort()
-    this.#connection.end()
-    // Without Redis BullMQ never learns that its jobs have ended, and its timers would keep the process alive.
-    const force = !(await isThere(this.#options.url))
+    const force = await this.#connection.end()
     await inTime(async () => {
       await this.#worker?.close(force)
       for (const name of this.#returned) await this.add(name)

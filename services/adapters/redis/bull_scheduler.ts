@@ -6,7 +6,7 @@ import { Queue, Worker } from 'bullmq'
 import type { OnTaskFailure, Scheduler } from '../../core/ports/scheduler.js'
 import { BullConnection } from './bull_connection.js'
 import { inTime } from './in_time.js'
-import { isThere, mustAnswer } from './reachable.js'
+import { mustAnswer } from './reachable.js'
 
 export interface BullSchedulerOptions {
   /** `redis://user:password@host:6379/0` or `rediss://`. */
@@ -25,7 +25,6 @@ const LOCK_MS = 10_000
 const STALLED_MS = 5_000
 
 export class BullScheduler implements Scheduler {
-  readonly #url: string
   readonly #connection: BullConnection
   readonly #queue: Queue
   readonly #worker: Worker
@@ -34,7 +33,6 @@ export class BullScheduler implements Scheduler {
   readonly #onFailure: OnTaskFailure
 
   private constructor(options: BullSchedulerOptions) {
-    this.#url = options.url
     this.#connection = new BullConnection(options.url)
     const connection = this.#connection.options(null)
     this.#onFailure = options.onFailure
@@ -81,9 +79,7 @@ export class BullScheduler implements Scheduler {
   }
 
   async close(): Promise<void> {
-    this.#connection.end()
-    // Without Redis BullMQ never learns that its jobs have ended, and its timers would keep the process alive.
-    const force = !(await isThere(this.#url))
+    const force = await this.#connection.end()
     await inTime(() => this.#worker.close(force))
     await inTime(() => this.#queue.close())
   }

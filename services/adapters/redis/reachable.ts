@@ -1,6 +1,7 @@
 /** Is there a Redis? BullMQ would wait for one for ever; where a command or service starts that is an error. */
 import { Redis } from 'ioredis'
 import { KlartextError } from '../../core/errors.js'
+import { within } from '../system/within.js'
 
 export const CONNECT_MS = 5000
 
@@ -11,16 +12,12 @@ export async function mustAnswer(url: string, answerMs: number = CONNECT_MS): Pr
   client.on('error', (error: Error) => {
     failure = error.message
   })
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${answerMs} ms`)), answerMs)
-  })
+  const asked = client.connect().then(() => client.ping())
   try {
-    await Promise.race([client.connect().then(() => client.ping()), late])
+    await within(answerMs, asked, () => new Error(`no answer within ${answerMs} ms`))
   } catch (error) {
     throw unreachable(url, failure || (error as Error).message, error)
   } finally {
-    clearTimeout(timer)
     client.disconnect()
   }
 }

@@ -33,8 +33,15 @@ export const CLICKHOUSE_KEYS = {
   url: url('CLICKHOUSE_URL', { schemes: ['http', 'https'], help: 'of its HTTP interface' }),
 }
 
+const REDIS_SCHEMES = ['redis', 'rediss']
+
 export const REDIS_KEYS = {
-  url: url('REDIS_URL', { schemes: ['redis', 'rediss'], help: 'a cache: it may be lost' }),
+  url: url('REDIS_URL', { schemes: REDIS_SCHEMES, help: 'a cache: it may be lost' }),
+}
+
+/** Of services that do without one: the address is then ''. */
+export function optionalRedisKeys(help: string) {
+  return { url: url('REDIS_URL', { schemes: REDIS_SCHEMES, fallback: '', help }) }
 }
 
 /** The operations server of a service; each has its own usual port, so that all of them run on one host. */

@@ -6,6 +6,7 @@
 import { Exchange } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { CROSSING_US_MAX } from '../pairing/crossing.js'
 import { exchangeOf, setResponse } from './exchanges.js'
 import type { DnsMessage } from './message.js'
 
@@ -16,8 +17,6 @@ const PENDING_US_MAX = 15_000_000
 /** Responses that came before their query, because directions are captured apart. */
 const EARLY_MAX = 32
 const EARLY_US_MAX = 2_000_000
-/** A response that is seen so little before its query only seems so: two interfaces, queues or clocks saw them. */
-const CROSSING_US_MAX = 100_000
 
 interface Waiting {
   readonly exchange: Exchange

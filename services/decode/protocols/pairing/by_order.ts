@@ -14,6 +14,7 @@ import type { Exchange, Outcome } from '../../../core/exchange.js'
 import type { CloseReason, ExchangeSink } from '../../../core/protocol.js'
 import { type Direction, TO_CLIENT } from '../../../core/segment.js'
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { CROSSING_US_MAX } from './crossing.js'
 import { joinResponse, note, Pending, restorePending, savePending } from './pending.js'
 
 /** Requests without an answer on one connection: a one-sided capture must not grow. Real clients pipeline far fewer. */
@@ -23,9 +24,6 @@ const PENDING_CHARS_MAX = 128 * 1024
 const LOOK_EVERY = 16
 /** After so long a silence a client that sends ahead is taken to have had all its answers. */
 const QUIET_US = 5_000_000
-
-/** An answer that is seen so little before its request only seems so: two interfaces, queues or clocks saw them. */
-const CROSSING_US_MAX = 100_000
 
 /** What the exchanges of a protocol look like from the start, and the names of its anomalies: `http1.response_lost` ... */
 export interface PairingNames {

@@ -1,10 +1,9 @@
 /** Answers that were read before their commands, because directions are captured apart, or that answer none we saw. */
 import type { StateReader, StateWriter } from '../../../core/state.js'
+import { CROSSING_US_MAX } from '../pairing/crossing.js'
 import { copyOfReply, type Reply } from './reply.js'
 
 const EARLY_MAX = 32
-/** An answer that is seen so little before its command only seems so: two interfaces, queues or clocks saw them. */
-const CROSSING_US_MAX = 100_000
 /** Too many clients, protected mode: said to whoever connects, before any command; then the server closes. */
 const UNASKED = /^(?:ERR|DENIED)$/
 
